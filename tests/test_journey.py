@@ -46,7 +46,7 @@ def test_recipe_becomes_six_files_that_agree(tmp_path: Path, sample_pictures: di
 
     artifacts = {a["target"]: a for a in exported["artifacts"] if a["precision"] == "int8"}
     answers = {
-        target: edgecnn("predict", artifact["path"], *map(str, sample_pictures.values()), cwd=tmp_path)["predictions"]
+        target: edgecnn("predict", artifact["path"], *map(str, sample_pictures.values()), cwd=tmp_path)
         for target, artifact in artifacts.items()
     }
     best = {t: [row["top"][0]["label"] for row in rows] for t, rows in answers.items()}

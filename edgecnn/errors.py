@@ -1,0 +1,98 @@
+"""What can go wrong, as one tree. Only cli.py turns a branch into an exit code.
+
+    EdgecnnError               1   a fault of edgecnn itself
+    ├── UsageError             2   a flag, a name or a value that makes no sense
+    │   ├── RecipeError        2   every problem of a recipe, each with its place
+    │   └── MissingExtra       2   a library that is not installed, with the pip command
+    ├── UnusableFile           3   a model or data file that can't be used
+    ├── DeviceError            4   a device or the connection to it
+    ├── OutOfResources         5   disk or memory
+    ├── Diverged               6   training produced NaN or Inf
+    └── GateFailed             7   verify, a budget or a comparison passed a limit
+
+A message says what happened, where, and what to do, in one sentence.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+class EdgecnnError(Exception):
+    """The root: anything edgecnn raises on purpose."""
+
+    exit_code = 1
+
+
+class UsageError(EdgecnnError):
+    """A flag, a name or a value that makes no sense."""
+
+    exit_code = 2
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong with a recipe: `where` is `file:line:column`, or `--flag` for an override."""
+
+    where: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.message}"
+
+
+class RecipeError(UsageError):
+    """A recipe that can't be used; carries every problem found, not just the first."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class MissingExtra(UsageError):
+    """A library that the asked-for work needs is not installed."""
+
+    def __init__(self, asked: str, library: str, extra: str) -> None:
+        self.extra = extra
+        super().__init__(f"{asked} needs {library}, which is not installed: pip install 'edgecnn[{extra}]'")
+
+
+class UnusableFile(EdgecnnError):
+    """A model or data file that is missing, damaged or not what it claims to be."""
+
+    exit_code = 3
+
+
+class DeviceError(EdgecnnError):
+    """A device that does not answer, or does not do what was asked."""
+
+    exit_code = 4
+
+
+class OutOfResources(EdgecnnError):
+    """No disk or memory left for what was asked."""
+
+    exit_code = 5
+
+
+class Diverged(EdgecnnError):
+    """Training produced NaN or Inf."""
+
+    exit_code = 6
+
+
+class GateFailed(EdgecnnError):
+    """A measured figure passed its limit."""
+
+    exit_code = 7
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """A hint for a misspelt word: `; did you mean 'epochs'?`, or the whole list where nothing is near."""
+    names = sorted(known)
+    close = difflib.get_close_matches(word, names, n=1)
+    if close:
+        return f"; did you mean '{close[0]}'?"
+    return f"; known: {', '.join(names)}" if names else ""

@@ -1,0 +1,86 @@
+"""Pure figures over arrays: what verify, eval and the trainer report.
+
+`logits` are [N, K]; `classes` are [N] integers. The lowest index wins ties (numpy's argmax), everywhere.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+
+def top1(logits: Array, classes: Array) -> float:
+    """The share of rows whose largest logit is the right class."""
+    return float((logits.argmax(axis=1) == classes).mean())
+
+
+def topk(logits: Array, classes: Array, k: int) -> float:
+    """The share of rows whose right class is among the k largest logits; the lower index wins a tie."""
+    ranked = np.argsort(-logits.astype(np.float64), axis=1, kind="stable")[:, :k]
+    return float((ranked == classes[:, None]).any(axis=1).mean())
+
+
+def confusion(predicted: Array, classes: Array, count: int) -> Array:
+    """int64 [count, count]: how often class `row` was called `column`."""
+    table = np.zeros((count, count), dtype=np.int64)
+    np.add.at(table, (classes, predicted), 1)
+    return table
+
+
+def agreement(a: Array, b: Array) -> float:
+    """The share of rows in which two models name the same class."""
+    return float((a.argmax(axis=1) == b.argmax(axis=1)).mean())
+
+
+def steps(a: Array, b: Array) -> Array:
+    """How many quantization steps lie between two integer arrays of the same grid, value by value."""
+    return np.abs(a.astype(np.int32) - b.astype(np.int32))
+
+
+def ties(logits: Array) -> int:
+    """The number of rows whose largest value occurs more than once."""
+    return int(((logits == logits.max(axis=1, keepdims=True)).sum(axis=1) > 1).sum())
+
+
+def softmax(logits: Array) -> Array:
+    """Probabilities of [N, K] logits, along the last axis."""
+    shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return np.asarray(shifted / shifted.sum(axis=-1, keepdims=True))
+
+
+def mcnemar(right_a: Array, right_b: Array) -> float:
+    """The exact two-sided p-value of McNemar's test on paired right/wrong answers.
+
+    Source: McNemar, Psychometrika 12 (1947); exact binomial form of Fagerland, Lydersen and Laake, BMC Medical
+    Research Methodology 13 (2013), section 2. 1.0 where the models never differ.
+    """
+    only_a, only_b = int((right_a & ~right_b).sum()), int((right_b & ~right_a).sum())
+    differing, fewer = only_a + only_b, min(only_a, only_b)
+    if differing == 0:
+        return 1.0
+    log_half = differing * math.log(0.5)
+    tail = sum(math.exp(_log_choose(differing, k) + log_half) for k in range(fewer + 1))
+    return min(1.0, 2.0 * tail)
+
+
+def _log_choose(n: int, k: int) -> float:
+    return math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
+
+
+def drop_interval(right_a: Array, right_b: Array, z: float = 1.959963984540054) -> tuple[float, float]:
+    """The 95 % interval of accuracy(a) - accuracy(b), on paired answers.
+
+    Source: the Wald interval with Agresti and Min's adjustment (half a pair added to each of the four cells),
+    Statistics in Medicine 24 (2005).
+    """
+    only_a = float((right_a & ~right_b).sum()) + 0.5
+    only_b = float((right_b & ~right_a).sum()) + 0.5
+    n = len(right_a) + 2.0
+    difference = (only_a - only_b) / n
+    half = z * math.sqrt(max(0.0, only_a + only_b - (only_a - only_b) ** 2 / n)) / n
+    return difference - half, difference + half

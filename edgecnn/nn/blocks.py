@@ -1,0 +1,129 @@
+"""The torch modules behind the words: TensorFlow's SAME for convolutions and pools, residuals, global maxima.
+
+All take and give float [N, C, H, W] unless said otherwise.
+"""
+
+from __future__ import annotations
+
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from edgecnn.nn.geometry import Margins
+
+Pair = tuple[int, int]
+ACTIVATIONS: dict[str, type[nn.Module]] = {"linear": nn.Identity, "relu": nn.ReLU, "relu6": nn.ReLU6}
+
+
+class Conv2d(nn.Conv2d):
+    """A convolution with its margins worked out once, for one input size; uneven ones are padded by hand."""
+
+    def __init__(
+        self, channels: int, filters: int, kernel: Pair, stride: Pair, margins: Margins, **more: object
+    ) -> None:
+        self.margins = margins
+        even = margins.top == margins.bottom and margins.left == margins.right
+        padding = (margins.top, margins.left) if even else (0, 0)
+        super().__init__(channels, filters, kernel, stride, padding, **more)  # type: ignore[arg-type]
+        self._uneven = None if even else (margins.left, margins.right, margins.top, margins.bottom)
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's own name of the argument
+        """Float [N, C, H, W] -> [N, filters, H', W']."""
+        if self._uneven is not None:
+            input = functional.pad(input, self._uneven)
+        return super().forward(input)
+
+
+class Pool2d(nn.Module):
+    """Max or average pooling; SAME is a margin before and a window that may hang over the end (`ceil_mode`).
+
+    The mean counts only pixels that exist, as TensorFlow's does.
+    """
+
+    def __init__(self, kind: str, size: Pair, stride: Pair, margins: Margins) -> None:
+        super().__init__()
+        self.kind, self.size, self.stride = kind, size, stride
+        self.padding = (margins.top, margins.left)
+        self.over_the_end = margins.bottom > margins.top or margins.right > margins.left
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Float [N, C, H, W] -> [N, C, H', W']."""
+        if self.kind == "max":
+            return functional.max_pool2d(image, self.size, self.stride, self.padding, ceil_mode=self.over_the_end)
+        return functional.avg_pool2d(
+            image, self.size, self.stride, self.padding, ceil_mode=self.over_the_end, count_include_pad=False
+        )
+
+
+class GlobalAveragePool(nn.Module):
+    """[N, C, H, W] -> [N, C], the mean of each channel."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        return image.mean(dim=(2, 3))
+
+
+class GlobalMaxPool(nn.Module):
+    """[N, C, H, W] -> [N, C], the largest value of each channel."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        return image.amax(dim=(2, 3))
+
+
+class Residual(nn.Module):
+    """activation(shortcut(x) + body(x))."""
+
+    def __init__(self, body: nn.Module, shortcut: nn.Module, activation: str) -> None:
+        super().__init__()
+        self.body, self.shortcut, self.activation = body, shortcut, ACTIVATIONS[activation]()
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Float [N, C, H, W] -> [N, C', H', W']."""
+        output: Tensor = self.activation(self.shortcut(image) + self.body(image))
+        return output
+
+
+def convolution(
+    channels: int,
+    filters: int,
+    kernel: Pair,
+    stride: Pair,
+    margins: Margins,
+    *,
+    groups: int = 1,
+    bias: bool = True,
+    batch_norm: bool = False,
+    activation: str = "linear",
+) -> nn.Sequential:
+    """Convolution, batch norm if asked for, activation; He's initialisation (arXiv:1502.01852)."""
+    conv = Conv2d(channels, filters, kernel, stride, margins, groups=groups, bias=bias)
+    nn.init.kaiming_normal_(conv.weight, mode="fan_out" if groups == 1 else "fan_in", nonlinearity="relu")
+    if conv.bias is not None:
+        nn.init.zeros_(conv.bias)
+    parts: list[tuple[str, nn.Module]] = [("conv", conv)]
+    if batch_norm:
+        parts.append(("norm", nn.BatchNorm2d(filters)))
+    if activation != "linear":
+        parts.append(("act", ACTIVATIONS[activation]()))
+    return named(parts)
+
+
+def dense(features: int, units: int, *, bias: bool, batch_norm: bool, activation: str) -> nn.Sequential:
+    """[N, features] -> [N, units], with batch norm if asked for."""
+    linear = nn.Linear(features, units, bias=bias)
+    nn.init.kaiming_uniform_(linear.weight, nonlinearity="relu" if activation != "linear" else "linear")
+    if linear.bias is not None:
+        nn.init.zeros_(linear.bias)
+    parts: list[tuple[str, nn.Module]] = [("dense", linear)]
+    if batch_norm:
+        parts.append(("norm", nn.BatchNorm1d(units)))
+    if activation != "linear":
+        parts.append(("act", ACTIVATIONS[activation]()))
+    return named(parts)
+
+
+def named(parts: list[tuple[str, nn.Module]]) -> nn.Sequential:
+    """A Sequential whose parts keep their names."""
+    sequence = nn.Sequential()
+    for name, part in parts:
+        sequence.add_module(name, part)
+    return sequence

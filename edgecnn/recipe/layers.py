@@ -1,0 +1,135 @@
+"""The words a recipe's `layers:` is written in: one model a layer, named as in Keras.
+
+These only say what may be written; nn/layers.py says what a word means (shape, arithmetic, module).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+
+def _pair(value: Any) -> Any:
+    return (value, value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+Size = Annotated[int, Field(ge=1, le=1024)]
+Pair = Annotated[tuple[Size, Size], BeforeValidator(_pair)]
+Margin = Annotated[int, Field(ge=0, le=512)]
+Padding = Literal["same", "valid"] | Annotated[tuple[Margin, Margin], BeforeValidator(_pair)]
+Activation = Literal["linear", "relu", "relu6"]
+
+
+class Layer(BaseModel):
+    """What every word has: an optional name of its own."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")] | None = None
+
+
+class Conv(Layer):
+    """A 2-D convolution; `bias` is left out where batch norm follows, unless said otherwise."""
+
+    filters: Size
+    kernel: Pair = (3, 3)
+    stride: Pair = (1, 1)
+    padding: Padding = "same"
+    batch_norm: bool = False
+    bias: bool | None = None
+    activation: Activation = "linear"
+
+
+class DepthwiseConv(Layer):
+    """A 2-D convolution of each channel with a kernel of its own."""
+
+    kernel: Pair = (3, 3)
+    stride: Pair = (1, 1)
+    padding: Padding = "same"
+    batch_norm: bool = False
+    bias: bool | None = None
+    activation: Activation = "linear"
+
+
+class SeparableConv(Conv):
+    """A depthwise convolution, then a 1x1 one; as in Keras nothing stands between them."""
+
+
+class BatchNorm(Layer):
+    """Batch normalisation on its own; folded into a neighbour or a 1x1 depthwise convolution at export."""
+
+
+class Relu(Layer):
+    """max(x, 0)."""
+
+
+class Relu6(Layer):
+    """min(max(x, 0), 6)."""
+
+
+class MaxPool(Layer):
+    """The largest value of each window; `stride` is the window's size unless given."""
+
+    size: Pair = (2, 2)
+    stride: Pair | None = None
+    padding: Literal["same", "valid"] = "valid"
+
+
+class AveragePool(MaxPool):
+    """The mean of each window, over the pixels that exist (padding is not counted, as in TensorFlow)."""
+
+
+class GlobalAveragePool(Layer):
+    """The mean of each channel: [C, H, W] -> [C]."""
+
+
+class GlobalMaxPool(Layer):
+    """The largest value of each channel: [C, H, W] -> [C]."""
+
+
+class Dropout(Layer):
+    """Zero a share `rate` of the values while training."""
+
+    rate: Annotated[float, Field(ge=0.0, lt=1.0)]
+
+
+class Flatten(Layer):
+    """[C, H, W] -> [C * H * W]."""
+
+
+class Dense(Layer):
+    """A fully connected layer."""
+
+    units: Size
+    batch_norm: bool = False
+    bias: bool | None = None
+    activation: Activation = "linear"
+
+
+class Residual(Layer):
+    """Add the input to what `layers` make of it; `shortcut: conv` projects it where the shapes differ."""
+
+    layers: tuple[Any, ...]
+    shortcut: Literal["identity", "conv"] = "identity"
+    activation: Activation = "linear"
+
+
+WORDS: dict[str, type[Layer]] = {
+    "conv": Conv,
+    "depthwise_conv": DepthwiseConv,
+    "separable_conv": SeparableConv,
+    "batch_norm": BatchNorm,
+    "relu": Relu,
+    "relu6": Relu6,
+    "max_pool": MaxPool,
+    "average_pool": AveragePool,
+    "global_average_pool": GlobalAveragePool,
+    "global_max_pool": GlobalMaxPool,
+    "dropout": Dropout,
+    "flatten": Flatten,
+    "dense": Dense,
+    "residual": Residual,
+}
+
+KINDS: dict[type[Layer], str] = {model: word for word, model in WORDS.items()}

@@ -1,0 +1,203 @@
+"""Reading a recipe: YAML with positions, overrides, validation, and writing one back."""
+
+from __future__ import annotations
+
+import io
+import typing
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from edgecnn.errors import Problem, RecipeError, UnusableFile, nearest
+from edgecnn.recipe.layers import KINDS, WORDS, Layer, Residual
+from edgecnn.recipe.schema import Recipe
+
+Place = tuple[str | int, ...]
+
+
+def load_recipe(path: Path, overrides: Mapping[str, Any] | None = None) -> Recipe:
+    """Read and check a recipe; `overrides` are dotted keys (`train.epochs`) with their values.
+
+    Raises RecipeError with every problem found, UnusableFile when there is no such file.
+    """
+    tree = _parse(path)
+    problems: list[Problem] = []
+    overridden: dict[Place, str] = {}
+    for key, value in (overrides or {}).items():
+        _override(tree, key, value, overridden)
+    layers = _layers_of(tree, Positions(path, tree, overridden), problems)
+    plain = _plain(tree)
+    if layers is not None:
+        plain["model"]["layers"] = layers
+    recipe: Recipe | None = None
+    try:
+        recipe = Recipe.model_validate(plain)
+    except ValidationError as error:
+        problems += _problems(error, Recipe, Positions(path, tree, overridden))
+    if problems or recipe is None:
+        raise RecipeError(problems)
+    return recipe
+
+
+def dump_recipe(recipe: Recipe) -> str:
+    """A recipe as YAML that `load_recipe` reads back to an equal one."""
+    tree = recipe.model_dump(mode="json", exclude_none=True, exclude={"model": {"layers"}})
+    if recipe.model.layers is not None:
+        tree["model"]["layers"] = [_written(layer) for layer in recipe.model.layers]
+    out = io.StringIO()
+    yaml = YAML()
+    yaml.default_flow_style = None
+    yaml.width = 120
+    yaml.dump(tree, out)
+    return out.getvalue()
+
+
+def _written(layer: Layer) -> Any:
+    word = KINDS[type(layer)]
+    values = layer.model_dump(mode="json", exclude_defaults=True, exclude={"layers"})
+    if isinstance(layer, Residual):
+        values["layers"] = [_written(inner) for inner in layer.layers]
+    return {word: values} if values else word
+
+
+def _parse(path: Path) -> CommentedMap:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise UnusableFile(f"{path}: there is no such recipe") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise UnusableFile(f"{path}: can't be read as text ({error})") from error
+    try:
+        tree = YAML(typ="rt").load(text)
+    except MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else str(path)
+        raise RecipeError([Problem(where, f"not valid YAML: {error.problem}")]) from error
+    except YAMLError as error:
+        raise RecipeError([Problem(str(path), f"not valid YAML: {error}")]) from error
+    if not isinstance(tree, CommentedMap):
+        raise RecipeError([Problem(f"{path}:1:1", "expected keys like 'name:' and 'data:'; see recipes/ for examples")])
+    return tree
+
+
+def _override(tree: CommentedMap, key: str, value: Any, overridden: dict[Place, str]) -> None:
+    parts = key.split(".")
+    node: Any = tree
+    for part in parts[:-1]:
+        if not isinstance(node.get(part), CommentedMap):
+            node[part] = CommentedMap()
+        node = node[part]
+    node[parts[-1]] = value
+    overridden[tuple(parts)] = f"{key}={value}"
+
+
+class Positions:
+    """Where each key of a recipe stands, as `file:line:column`."""
+
+    def __init__(self, path: Path, tree: CommentedMap, overridden: dict[Place, str]) -> None:
+        self._path, self._tree, self._overridden = path, tree, overridden
+
+    def of(self, place: Place) -> str:
+        """The position of the deepest key of `place` that is written in the file."""
+        for length in range(len(place), 0, -1):
+            if place[:length] in self._overridden:
+                return self._overridden[place[:length]]
+        node: Any = self._tree
+        line, column = 0, 0
+        for step in place:
+            if isinstance(node, CommentedMap) and step in node:
+                line, column = node.lc.key(step) if step in (node.lc.data or {}) else (line, column)
+            elif isinstance(node, CommentedSeq) and isinstance(step, int) and step < len(node):
+                line, column = node.lc.item(step)
+            else:
+                break
+            node = node[step]
+        return f"{self._path}:{line + 1}:{column + 1}"
+
+
+def _layers_of(tree: CommentedMap, positions: Positions, problems: list[Problem]) -> tuple[Layer, ...] | None:
+    model = tree.get("model")
+    if not isinstance(model, CommentedMap) or model.get("layers") is None:
+        return None
+    return _read_layers(model["layers"], ("model", "layers"), positions, problems)
+
+
+def _read_layers(items: Any, place: Place, positions: Positions, problems: list[Problem]) -> tuple[Layer, ...]:
+    if not isinstance(items, Sequence) or isinstance(items, str) or not items:
+        problems.append(Problem(positions.of(place), "expected a list of layers, such as '- flatten'"))
+        return ()
+    read = (_read_layer(item, (*place, i), positions, problems) for i, item in enumerate(items))
+    return tuple(layer for layer in read if layer is not None)
+
+
+def _read_layer(item: Any, place: Place, positions: Positions, problems: list[Problem]) -> Layer | None:
+    if isinstance(item, str):
+        word, values = item, {}
+    elif isinstance(item, Mapping) and len(item) == 1:
+        ((word, values),) = item.items()
+        place, values = (*place, word), values if values is not None else {}
+    else:
+        problems.append(
+            Problem(positions.of(place), "a layer is one word with its values, such as 'conv: {filters: 16}'")
+        )
+        return None
+    if word not in WORDS:
+        problems.append(Problem(positions.of(place), f"unknown layer '{word}'{nearest(str(word), WORDS)}"))
+        return None
+    if not isinstance(values, Mapping):
+        problems.append(Problem(positions.of(place), f"'{word}' takes named values, such as {word}: {{...}}"))
+        return None
+    plain = _plain(values)
+    if WORDS[word] is Residual:
+        plain["layers"] = _read_layers(values.get("layers"), (*place, "layers"), positions, problems)
+    try:
+        return WORDS[word].model_validate(plain)
+    except ValidationError as error:
+        problems += _problems(error, WORDS[word], positions, place)
+        return None
+
+
+def _problems(
+    error: ValidationError, model: type[BaseModel], positions: Positions, prefix: Place = ()
+) -> Iterator[Problem]:
+    """One problem for each place; a value that fits none of several forms is said once."""
+    seen: set[str] = set()
+    for item in error.errors():
+        place = tuple(part for part in item["loc"])
+        key = ".".join(str(part) for part in place)
+        where = positions.of((*prefix, *place))
+        if item["type"] == "extra_forbidden":
+            message = f"unknown key '{place[-1]}'{nearest(str(place[-1]), _keys(model, place[:-1]))}"
+        elif item["type"] == "missing":
+            message = f"'{'.'.join(str(p) for p in (*prefix, *place))}' is missing"
+        else:
+            reason = item["msg"].removeprefix("Value error, ")
+            got = "" if isinstance(item["input"], dict | BaseModel) else f", got {item['input']!r}"
+            message = f"{key}: {reason}{got}" if key else reason
+        if where not in seen or item["type"] in ("extra_forbidden", "missing"):
+            yield Problem(where, message)
+        seen.add(where)
+
+
+def _keys(model: type[BaseModel], place: Place) -> list[str]:
+    for part in place:
+        field = model.model_fields.get(str(part))
+        kinds = [] if field is None else [field.annotation, *typing.get_args(field.annotation)]
+        found = [k for k in kinds if isinstance(k, type) and issubclass(k, BaseModel)]
+        if not found:
+            return []
+        model = found[0]
+    return list(model.model_fields)
+
+
+def _plain(node: Any) -> Any:
+    if isinstance(node, Mapping):
+        return {str(key): _plain(value) for key, value in node.items()}
+    if isinstance(node, Sequence) and not isinstance(node, str):
+        return [_plain(value) for value in node]
+    return node

@@ -1,0 +1,130 @@
+"""What a recipe may say, key by key, with its defaults."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from edgecnn.recipe.layers import Layer
+
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+Target = Literal["tflite", "onnx", "openvino"]
+Precision = Literal["fp32", "int8"]
+
+
+class Section(BaseModel):
+    """A part of a recipe: unknown keys are errors, values don't change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Data(Section):
+    """Where the pictures come from: a registered source or class folders."""
+
+    source: str | None = None
+    folder: str | None = None
+    val_fraction: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.1
+
+    @model_validator(mode="after")
+    def _one_of(self) -> Data:
+        if (self.source is None) == (self.folder is None):
+            raise ValueError("give either 'source' (a registered data set) or 'folder' (class folders)")
+        return self
+
+
+def _height_width(value: Any) -> Any:
+    return (value, value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+Side = Annotated[int, Field(ge=4, le=4096)]
+
+
+class Input(Section):
+    """The picture as the model takes it: RGB, [height, width]."""
+
+    size: Annotated[tuple[Side, Side], BeforeValidator(_height_width)] = (32, 32)
+    channels: Literal[3] = 3
+    resize: Literal["crop", "letterbox", "stretch"] = "crop"
+
+
+class Model(Section):
+    """A named architecture, or the layers themselves."""
+
+    arch: str | None = None
+    width: Annotated[float, Field(gt=0.0, le=8.0)] | None = None
+    layers: tuple[Layer, ...] | None = None
+
+    @model_validator(mode="after")
+    def _one_of(self) -> Model:
+        if (self.arch is None) == (self.layers is None):
+            raise ValueError("give either 'arch' (a named architecture) or 'layers'")
+        if self.layers is not None and self.width is not None:
+            raise ValueError("'width' goes with 'arch'; with 'layers' the widths are written out")
+        return self
+
+
+class Train(Section):
+    """Stochastic gradient descent with a cosine schedule."""
+
+    epochs: Annotated[int, Field(ge=1, le=100_000)] = 30
+    batch: Annotated[int, Field(ge=2, le=65_536)] = 256
+    optimizer: Literal["sgd"] = "sgd"
+    lr0: Annotated[float, Field(gt=0.0, le=100.0)] = 0.2
+    momentum: Fraction = 0.9
+    weight_decay: Annotated[float, Field(ge=0.0, le=1.0)] = 5e-4
+    schedule: Literal["cosine"] = "cosine"
+    warmup_epochs: Annotated[float, Field(ge=0.0)] = 2.0
+    label_smoothing: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    augment: tuple[Literal["crop", "flip"], ...] = ("crop", "flip")
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    threads: Annotated[int, Field(ge=1, le=1024)] | None = None
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+
+    @model_validator(mode="after")
+    def _warm_up_ends(self) -> Train:
+        if self.warmup_epochs >= self.epochs and self.warmup_epochs > 0:
+            raise ValueError(f"warmup_epochs ({self.warmup_epochs:g}) must be shorter than epochs ({self.epochs})")
+        return self
+
+
+class Calibration(Section):
+    """The training pictures that activation ranges are read from."""
+
+    images: Annotated[int, Field(ge=1, le=100_000)] = 512
+    method: Literal["minmax"] = "minmax"
+
+
+class Quantize(Section):
+    """How int8 is decided."""
+
+    calibration: Calibration = Calibration()
+
+
+class Export(Section):
+    """What `export` makes unless its flags say otherwise."""
+
+    targets: Annotated[tuple[Target, ...], Field(min_length=1)] = ("tflite", "onnx", "openvino")
+    precisions: Annotated[tuple[Precision, ...], Field(min_length=1)] = ("fp32", "int8")
+    output: Literal["logits", "probabilities"] = "logits"
+
+
+class Limits(Section):
+    """What `verify` holds the artifacts to; the parity of single layers is not for the recipe to choose."""
+
+    drop_pp: Annotated[float, Field(ge=0.0, le=100.0)] = 1.0
+    agreement: Fraction = 0.99
+
+
+class Recipe(Section):
+    """Everything that decides a model, from pictures to limits."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+    data: Data
+    input: Input = Input()
+    model: Model
+    train: Train = Train()
+    quantize: Quantize = Quantize()
+    export: Export = Export()
+    limits: Limits = Limits()
