@@ -1,0 +1,18 @@
+"""Pictures with their classes, as uint8 arrays: registered sources and class folders, in train, val and test splits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edgecnn.data.pictures import SPLITS, Dataset, DataSpec, Pictures, fingerprint
+from edgecnn.data.registered import Registered
+
+__all__ = ["SPLITS", "DataSpec", "Dataset", "Pictures", "fingerprint", "open_dataset"]
+
+
+def open_dataset(spec: DataSpec, data_dir: Path | None = None) -> Dataset:
+    """Open the data set that `spec` names; `data_dir` is looked in before EDGECNN_DATA and the user's cache.
+
+    Raises UsageError for a source that is not registered, UnusableFile when the files are missing or damaged.
+    """
+    return Registered(spec, data_dir)

@@ -1,0 +1,126 @@
+"""The records of the data room: what is asked for (`DataSpec`), what comes back (`Pictures`), and who gives it."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecnn.edge import pixels
+from edgecnn.errors import OutOfResources, UsageError, nearest
+
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """Which pictures, at what size: all that is needed to open a data set again.
+
+    Either `source` (a registered name) or `folder` (class folders: train/<class>/*, val/<class>/*, test/<class>/*).
+    `val_fraction` of each class is held out of train where there is no validation folder. Sizes are pixels.
+    Raises UsageError where the values make no sense together.
+    """
+
+    source: str | None
+    folder: str | None
+    val_fraction: float
+    height: int
+    width: int
+    resize: str
+
+    def __post_init__(self) -> None:
+        if (self.source is None) == (self.folder is None):
+            raise UsageError("give either a source (a registered data set) or a folder (class folders)")
+        if not 0.0 < self.val_fraction < 1.0:
+            raise UsageError(f"val_fraction is between 0 and 1, got {self.val_fraction}")
+        if self.height < 1 or self.width < 1:
+            raise UsageError(f"a picture's height and width are at least 1, got {self.height}x{self.width}")
+        pixels.check_rule(self.resize)
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Decoded pictures of one split, at the model's size.
+
+    images: uint8 [N, H, W, 3] RGB. classes: int64 [N], places in `Dataset.labels`. names: N strings, "train/123" or a
+    file's path relative to the data folder. Raises ValueError when the three don't fit together.
+    """
+
+    images: NDArray[np.uint8]
+    classes: NDArray[np.int64]
+    names: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if self.images.dtype != np.uint8 or self.images.ndim != 4 or self.images.shape[3] != 3:
+            raise ValueError(f"expected uint8 [N, H, W, 3], got {self.images.dtype} {list(self.images.shape)}")
+        if self.classes.dtype != np.int64 or self.classes.shape != self.images.shape[:1]:
+            raise ValueError(f"expected int64 [{len(self.images)}], got {self.classes.dtype} {self.classes.shape}")
+        if len(self.names) != len(self.images):
+            raise ValueError(f"expected {len(self.images)} names, got {len(self.names)}")
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def take(self, places: NDArray[np.int64]) -> Pictures:
+        """The pictures at `places`, in that order."""
+        return Pictures(self.images[places], self.classes[places], tuple(self.names[i] for i in places))
+
+
+class Dataset(Protocol):
+    """An opened data set."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The classes' names; a class is its place here."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know about these pictures: sentences, those of a split once it has been loaded."""
+
+    def load(self, split: str) -> Pictures:
+        """All pictures of "train", "val" or "test", in an order that is always the same.
+
+        Loading train or val never touches a test file. Raises UsageError for another split, UnusableFile for files
+        that are missing or damaged, OutOfResources when the pictures don't fit into memory.
+        """
+
+
+def fingerprint(pictures: Pictures) -> str:
+    """SHA-256 over shape, pixels, classes and names, in their order: the same only for the very same pictures."""
+    digest = hashlib.sha256(repr(pictures.images.shape).encode())
+    digest.update(np.ascontiguousarray(pictures.images).data)
+    digest.update(pictures.classes.astype("<i8").tobytes())
+    digest.update("\0".join(pictures.names).encode(errors="surrogateescape"))
+    return digest.hexdigest()
+
+
+def check_split(split: str) -> None:
+    """UsageError when `split` is none of train, val, test."""
+    if split not in SPLITS:
+        raise UsageError(f"there is no split '{split}'{nearest(split, SPLITS)}")
+
+
+def blank(count: int, height: int, width: int) -> NDArray[np.uint8]:
+    """Room for `count` pictures: uint8 [count, height, width, 3]; OutOfResources when there isn't that much memory."""
+    needed, free = count * height * width * 3, _free_memory()
+    if needed > free:
+        raise OutOfResources(
+            f"{count:,} pictures of {height}x{width} take {needed / 2**20:,.0f} MiB of memory, and "
+            f"{free / 2**20:,.0f} MiB are free; use a smaller input.size or fewer pictures"
+        )
+    return np.empty((count, height, width, 3), np.uint8)
+
+
+def _free_memory() -> float:
+    """Bytes that can be used without swapping, by Linux's estimate; infinite where it can't be read."""
+    try:
+        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                return float(line.split()[1]) * 1024
+    except (OSError, ValueError, IndexError):
+        pass
+    return float("inf")

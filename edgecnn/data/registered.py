@@ -1,0 +1,61 @@
+"""A registered source as a data set: brought to the model's size, its validation pictures held out of train."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from edgecnn.data.pictures import DataSpec, Pictures, blank, check_split
+from edgecnn.data.places import search_dirs
+from edgecnn.data.sources import Source, find_source
+from edgecnn.data.splits import hold_out
+from edgecnn.edge import pixels
+from edgecnn.errors import UnusableFile
+
+
+class Registered:
+    """The `Dataset` of a source that has a train and a test part."""
+
+    notes: tuple[str, ...] = ()
+
+    def __init__(self, spec: DataSpec, data_dir: Path | None) -> None:
+        """UsageError when no source has this name, UnusableFile when its files are nowhere."""
+        self._spec = spec
+        self._source = find_source(spec.source or "")
+        self._folder = locate(self._source, data_dir)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The classes' names."""
+        return self._source.labels
+
+    def load(self, split: str) -> Pictures:
+        """One split, see `Dataset.load`."""
+        check_split(split)
+        pictures = self._source.read(self._folder, "test" if split == "test" else "train")
+        if split != "test":
+            train, val = hold_out(pictures.classes, self._spec.val_fraction, self.labels)
+            pictures = pictures.take(train if split == "train" else val)
+        return _fit_all(pictures, self._spec)
+
+
+def locate(source: Source, data_dir: Path | None) -> Path:
+    """The folder of a source; UnusableFile saying where it was looked for and what to do."""
+    folder = source.locate(data_dir)
+    if folder is None:
+        looked = ", ".join(str(place) for place in search_dirs(data_dir))
+        raise UnusableFile(
+            f"the pictures of {source.name} are not here (looked in {looked}); download them with: edgecnn data get "
+            f"{source.name}, or say where they lie with --data DIR, or use the bundled pictures: source: cifar10_mini"
+        )
+    return folder
+
+
+def _fit_all(pictures: Pictures, spec: DataSpec) -> Pictures:
+    if pictures.images.shape[1:3] == (spec.height, spec.width):
+        return pictures
+    images = blank(len(pictures), spec.height, spec.width)
+    for place, image in enumerate(pictures.images):
+        images[place] = pixels.fit(image, spec.height, spec.width, spec.resize)
+    return Pictures(np.ascontiguousarray(images), pictures.classes, pictures.names)
