@@ -1,0 +1,164 @@
+"""Reading a canonical graph, fp32 or QDQ, as a list of operations: what formats/ writes and quantize/ decides on.
+
+In a QDQ graph the quantize and dequantize nodes turn into grids on the tensors between operations; an activation that
+alone follows an operation belongs to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from edgecnn.errors import UsageError
+from edgecnn.graph.edit import Array, Graph, Node, Shape
+
+ACTIVATIONS = {"Relu": "relu", "Clip": "relu6"}
+FUSES_ACTIVATION = ("Conv", "Gemm", "Add")
+MOVES_VALUES = ("MaxPool", "AveragePool", "ReduceMax", "Flatten")
+"""Operations whose output lies on their input's grid."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A uint8 grid: value = scale * (q - zero_point). TFLite's int8 is the same grid, shifted by 128."""
+
+    scale: float
+    zero_point: int
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A value between operations, named after the layer that makes it.
+
+    `shape` is in ONNX's order ([N, C, H, W] or [N, F]); `value` is its name in the graph (uint8 where there is a
+    grid); `flattened` says from which (C, H, W) the features of an [N, F] tensor came.
+    """
+
+    name: str
+    shape: Shape
+    value: str
+    grid: Grid | None = None
+    flattened: tuple[int, int, int] | None = None
+
+
+@dataclass(frozen=True)
+class Constant:
+    """Weights or a bias: floats, or integers with a scale for each slice along axis 0."""
+
+    values: Array
+    scales: Array | None = None
+
+
+@dataclass(frozen=True)
+class Op:
+    """One operation with everything that belongs to it."""
+
+    type: str
+    name: str
+    inputs: tuple[Tensor, ...]
+    output: Tensor
+    weights: Constant | None = None
+    bias: Constant | None = None
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    activation: str | None = None
+
+
+@dataclass(frozen=True)
+class Program:
+    """A network from image (uint8 pixels; its shape is given as [N, C, H, W]) to output."""
+
+    image: Tensor
+    ops: tuple[Op, ...]
+    output: Tensor
+
+    def consumers(self, tensor: Tensor) -> list[Op]:
+        """The operations that take a tensor."""
+        return [op for op in self.ops if any(given.value == tensor.value for given in op.inputs)]
+
+
+def read_program(graph: Graph) -> Program:
+    """The operations of a canonical graph; UsageError where it is not canonical."""
+    return _Reader(graph).read()
+
+
+class _Reader:
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.tensors: dict[str, Tensor] = {}
+        self.ops: list[Op] = []
+        self.done: set[str] = set()
+
+    def read(self) -> Program:
+        image = self._front()
+        for node in self.graph.nodes:
+            if node.op not in ("QuantizeLinear", "DequantizeLinear") and node.name not in self.done:
+                self._operation(node)
+        return Program(image, tuple(self.ops), self.tensors[self.graph.outputs[0].name])
+
+    def _front(self) -> Tensor:
+        (image,) = self.graph.inputs
+        pixels = self.graph.only_consumer(image.name, "DequantizeLinear")
+        planes = self.graph.only_consumer(pixels.output, "Transpose") if pixels else None
+        if pixels is None or planes is None or planes.attributes["perm"] != [0, 3, 1, 2]:
+            raise UsageError("the graph does not begin with image -> DequantizeLinear -> Transpose to NCHW")
+        count, height, width, channels = image.shape
+        tensor = Tensor(image.name, (count, channels, height, width), image.name, self._grid(pixels))
+        self.tensors |= dict.fromkeys((image.name, pixels.output, planes.output), tensor)
+        self.done.add(planes.name)
+        return tensor
+
+    def _operation(self, node: Node) -> None:
+        inputs = tuple(self.tensors[name] for name in node.inputs if self._constant(name) is None)
+        constants = [c for name in node.inputs if (c := self._constant(name)) is not None]
+        last, activation = node, None
+        follower = self.graph.only_consumer(node.output, *ACTIVATIONS) if node.op in FUSES_ACTIVATION else None
+        if follower is not None:
+            last, activation = follower, ACTIVATIONS[follower.op]
+            self.done.add(follower.name)
+        output = self._output(node, last, inputs)
+        weighted = node.op in ("Conv", "Gemm")
+        self.ops.append(
+            Op(
+                node.op,
+                node.name,
+                inputs,
+                output,
+                weights=constants[0] if weighted else None,
+                bias=constants[1] if weighted else None,
+                attributes=dict(node.attributes),
+                activation=activation,
+            )
+        )
+
+    def _output(self, node: Node, last: Node, inputs: tuple[Tensor, ...]) -> Tensor:
+        shape = self.graph.shapes[last.output]
+        if node.op == "Flatten":
+            flattened: tuple[int, int, int] | None = (inputs[0].shape[1], inputs[0].shape[2], inputs[0].shape[3])
+        else:
+            flattened = inputs[0].flattened if node.op != "Gemm" and len(shape) == 2 else None
+        quantize = self.graph.only_consumer(last.output, "QuantizeLinear")
+        if quantize is None:
+            tensor = Tensor(node.name, shape, last.output, None, flattened)
+            self.tensors[last.output] = tensor
+            return tensor
+        tensor = Tensor(node.name, shape, quantize.output, self._grid(quantize), flattened)
+        self.tensors[quantize.output] = tensor
+        for dequantize in self.graph.consumers(quantize.output):
+            self.tensors[dequantize.output] = tensor
+        return tensor
+
+    def _grid(self, node: Node) -> Grid:
+        scale, zero = (self.graph.constants[name] for name in node.inputs[1:3])
+        return Grid(float(scale), int(zero))
+
+    def _constant(self, name: str) -> Constant | None:
+        if name in self.graph.constants:
+            return Constant(self.graph.constants[name])
+        node = self.graph.producer(name)
+        if node is None or node.op != "DequantizeLinear" or node.inputs[0] not in self.graph.constants:
+            return None
+        scales = np.atleast_1d(self.graph.constants[node.inputs[1]])
+        return Constant(self.graph.constants[node.inputs[0]], scales)

@@ -1,0 +1,50 @@
+"""Calibration: the smallest and largest value of every tensor, over pictures.
+
+True minima and maxima are merged: a moving average would cut off what only some pictures reach.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgecnn.errors import MissingExtra, UsageError
+from edgecnn.graph.edit import Array, Graph, Value, to_onnx
+from edgecnn.graph.program import read_program
+
+
+@dataclass(frozen=True)
+class Range:
+    """What a tensor was seen to hold."""
+
+    low: float
+    high: float
+
+
+def observe(graph: Graph, images: Array) -> dict[str, Range]:
+    """The range of each operation's output, by value name, over uint8 [N, H, W, 3] pictures.
+
+    Raises UsageError where a value is not finite, MissingExtra without onnxruntime.
+    """
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise MissingExtra("calibration", "onnxruntime", "export") from error
+    names = [op.output.value for op in read_program(graph).ops]
+    watched = Graph(graph.nodes, graph.constants, graph.inputs, _outputs(graph, names))
+    session = onnxruntime.InferenceSession(to_onnx(watched).SerializeToString(), providers=["CPUExecutionProvider"])
+    batch = graph.inputs[0].shape[0]
+    low, high = np.full(len(names), np.inf), np.full(len(names), -np.inf)
+    for start in range(0, len(images) - batch + 1, batch):
+        values = session.run(names, {graph.inputs[0].name: images[start : start + batch]})
+        low = np.minimum(low, [value.min() for value in values])
+        high = np.maximum(high, [value.max() for value in values])
+    broken = [name for name, a, b in zip(names, low, high, strict=True) if not np.isfinite([a, b]).all()]
+    if broken:
+        raise UsageError(f"layer '{broken[0]}' gives values that are not finite; the model can't be quantized")
+    return {name: Range(float(a), float(b)) for name, a, b in zip(names, low, high, strict=True)}
+
+
+def _outputs(graph: Graph, names: list[str]) -> list[Value]:
+    return [Value(name, graph.outputs[0].dtype, graph.shapes[name]) for name in names]

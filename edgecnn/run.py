@@ -1,0 +1,123 @@
+"""A run folder: what lies where, making a new one, finding the newest.
+
+    runs/<recipe>[-2, -3 ...]/
+      recipe.yaml, resolved.yaml, checkpoints/{last,best}/, metrics.jsonl, curves.png, confusion.png, export/<name>/
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgecnn.errors import UnusableFile, UsageError
+from edgecnn.records import disk_errors, write_whole
+
+RUNS = Path("runs")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run folder."""
+
+    path: Path
+
+    @property
+    def recipe(self) -> Path:
+        """The recipe as it was given."""
+        return self.path / "recipe.yaml"
+
+    @property
+    def resolved(self) -> Path:
+        """The recipe with every default, override and choice made."""
+        return self.path / "resolved.yaml"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where `last` and `best` lie."""
+        return self.path / "checkpoints"
+
+    @property
+    def exports(self) -> Path:
+        """Where exports lie, one folder each."""
+        return self.path / "export"
+
+    @property
+    def metrics(self) -> Path:
+        """One JSON line an epoch."""
+        return self.path / "metrics.jsonl"
+
+    def best(self) -> Path:
+        """The checkpoint that validation chose; UnusableFile where training has not finished an epoch."""
+        folder = self.checkpoints / "best"
+        if not (folder / "state.json").exists():
+            raise UnusableFile(f"{self.path}: has no finished checkpoint yet; `edgecnn train {self.path}` makes one")
+        return folder
+
+    def newest_export(self) -> Path:
+        """The export folder written last; UnusableFile where there is none."""
+        found = [folder for folder in self.exports.glob("*") if (folder / "export.json").exists()]
+        if not found:
+            raise UnusableFile(f"{self.path}: nothing was exported yet; `edgecnn export {self.path}` does that")
+        return max(found, key=lambda folder: ((folder / "export.json").stat().st_mtime_ns, folder.name))
+
+    def add_metrics(self, line: Mapping[str, Any]) -> None:
+        """Append one line to metrics.jsonl."""
+        with disk_errors(self.metrics), self.metrics.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
+    def read_metrics(self, epochs: int | None = None) -> list[dict[str, Any]]:
+        """The lines of metrics.jsonl, only the first `epochs` if given; what a crash cut short is left out."""
+        lines: list[dict[str, Any]] = []
+        if self.metrics.exists():
+            for text in self.metrics.read_text(encoding="utf-8").splitlines():
+                try:
+                    lines.append(json.loads(text))
+                except ValueError:
+                    break
+        return lines[:epochs]
+
+    def keep_metrics(self, epochs: int) -> None:
+        """Cut metrics.jsonl back to the first `epochs` lines, before a run goes on from there."""
+        text = "".join(json.dumps(line) + "\n" for line in self.read_metrics(epochs))
+        write_whole(self.metrics, text.encode())
+
+
+def new_run(name: str, recipe_text: str, resolved_text: str, root: Path = RUNS) -> Run:
+    """Make `root/<name>`, or `<name>-2`, `-3` ... where that exists."""
+    with disk_errors(root):
+        root.mkdir(parents=True, exist_ok=True)
+        number = 1
+        while True:
+            path = root / (name if number == 1 else f"{name}-{number}")
+            try:
+                path.mkdir()
+                break
+            except FileExistsError:
+                number += 1
+    run = Run(path)
+    write_whole(run.recipe, recipe_text.encode())
+    write_whole(run.resolved, resolved_text.encode())
+    return run
+
+
+def is_run(path: Path) -> bool:
+    """Whether a folder is a run."""
+    return (path / "resolved.yaml").is_file()
+
+
+def open_run(path: Path) -> Run:
+    """The run in a folder; UsageError where it is none."""
+    if not is_run(path):
+        raise UsageError(f"{path}: is not a run folder (it has no resolved.yaml)")
+    return Run(path)
+
+
+def newest_run(root: Path = RUNS) -> Run:
+    """The run whose checkpoint was written last; UsageError where there is none."""
+    states = list(root.glob("*/checkpoints/best/state.json"))
+    if not states:
+        raise UsageError(f"{root}/ holds no run with a finished checkpoint; `edgecnn train RECIPE` makes one, or name a run")
+    return Run(max(states, key=lambda state: state.stat().st_mtime_ns).parents[2])
