@@ -6,15 +6,90 @@ colour, cropping and resizing are written once, here, and training adds its augm
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecnn.errors import UsageError, nearest
+from edgecnn.edge.headers import check_whole, read_header
+from edgecnn.errors import UnusableFile, UsageError, nearest
 
 Image = NDArray[np.uint8]  # [H, W, 3] RGB
 
 RESIZE_RULES = ("crop", "letterbox", "stretch")
 PAD = 128  # letterbox's border: the zero of (x - 128) / 128
+
+
+def load(path: Path, height: int, width: int, resize: str) -> Image:
+    """A picture file as the model takes it: uint8 [height, width, 3] RGB. Raises what `read` and `fit` raise."""
+    return fit(read(path), height, width, resize)
+
+
+# --- from a file -----------------------------------------------------------------------------------------------------
+
+
+def read(path: Path) -> Image:
+    """A picture file as uint8 [H, W, 3] RGB, upright; UnusableFile as `decode` has it, or when it can't be read."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UnusableFile(f"{path}: can't be read ({error.strerror})") from error
+    return decode(content, str(path))
+
+
+def decode(content: bytes, name: str, max_pixels: int = 100_000_000) -> Image:
+    """The bytes of a JPEG, PNG, WebP or BMP file as uint8 [H, W, 3] RGB, turned upright by its EXIF orientation.
+
+    Grey becomes three equal channels; of 16 bits the upper 8 are kept; transparency is blended over white; a palette is
+    looked up. The fourth byte of a 32-bit BMP is passed over: most writers leave it unset. Colour profiles are not
+    applied.
+
+    Raises UnusableFile, with `name`, when the file is empty, of another type, truncated or damaged, and, before
+    anything is decoded, when its header claims more than `max_pixels`.
+    """
+    header = read_header(content, name)
+    if header.width * header.height > max_pixels:
+        raise UnusableFile(
+            f"{name}: its header claims {header.width}x{header.height} pixels, more than the {max_pixels:,} that are "
+            "decoded; make it smaller first"
+        )
+    check_whole(content, header, name)
+    return _upright(_rgb(_decoded(content, header.format, name)), header.orientation)
+
+
+def _decoded(content: bytes, kind: str, name: str) -> NDArray[Any]:
+    """What OpenCV makes of the file: grey, BGR or BGRA of 8 or 16 bits, not turned."""
+    import cv2
+
+    with_alpha = kind in ("PNG", "WebP")
+    flags = cv2.IMREAD_UNCHANGED if with_alpha else cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    try:
+        decoded: NDArray[Any] | None = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
+    except cv2.error as error:
+        raise UnusableFile(f"{name}: the {kind} file can't be decoded ({error.err})") from error
+    if decoded is None:
+        raise UnusableFile(f"{name}: the {kind} file can't be decoded: it is damaged, or of a rare kind")
+    return decoded
+
+
+def _rgb(decoded: NDArray[Any]) -> Image:
+    """OpenCV's grey, BGR or BGRA of 8 or 16 bits as uint8 [H, W, 3] RGB, over white."""
+    image = (decoded >> 8).astype(np.uint8) if decoded.dtype == np.uint16 else decoded
+    if image.ndim == 2:
+        return np.repeat(image[:, :, None], 3, axis=2)
+    if image.shape[2] == 4:
+        alpha = image[:, :, 3:].astype(np.uint32)
+        image = ((image[:, :, :3] * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
+    return np.ascontiguousarray(image[:, :, ::-1])
+
+
+def _upright(image: Image, orientation: int) -> Image:
+    """Undo an EXIF orientation (CIPA DC-008, tag 0x0112): 1 lies as it should, 6 needs a quarter turn clockwise."""
+    turns = {3: 2, 4: 2, 5: -1, 6: -1, 7: 1, 8: 1}  # quarter turns, counter-clockwise
+    mirrored = orientation in (2, 4, 5, 7)
+    turned = np.rot90(image, turns.get(orientation, 0))
+    return np.ascontiguousarray(turned[:, ::-1] if mirrored else turned)
 
 
 # --- to the model's size ---------------------------------------------------------------------------------------------
