@@ -9,7 +9,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional
 
-from edgecnn.nn.geometry import Margins
+from edgecnn.geometry import Margins
 
 Pair = tuple[int, int]
 ACTIVATIONS: dict[str, type[nn.Module]] = {"linear": nn.Identity, "relu": nn.ReLU, "relu6": nn.ReLU6}

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from edgecnn.errors import UsageError
-from edgecnn.nn.geometry import Margins, Pair, margins_of, output_size, same_margins
+from edgecnn.geometry import Margins, Pair, margins_of, output_size, same_margins
 from edgecnn.recipe import layers as words
 
 if TYPE_CHECKING:

@@ -1,0 +1,38 @@
+"""Values between the graph's order (NCHW, uint8) and the file's (NHWC, int8)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from edgecnn.graph.edit import Array
+from edgecnn.graph.program import Tensor
+
+
+def feature_order(tensor: Tensor) -> Array:
+    """int64 [F]: where each of the file's features stands in the graph's tensor [N, F].
+
+    Features flattened from (C, H, W) come row, column, channel in the file, and channel, row, column in the graph.
+    """
+    if tensor.flattened is None:
+        return np.arange(tensor.shape[1])
+    return np.arange(tensor.shape[1]).reshape(tensor.flattened).transpose(1, 2, 0).reshape(-1)
+
+
+def to_file(tensor: Tensor, values: Array) -> Array:
+    """A graph's values (float32, or uint8 on the tensor's grid) as the file holds them."""
+    if values.ndim == 4:
+        moved = values.reshape(values.shape[:2]) if values.shape[2:] == (1, 1) else values.transpose(0, 2, 3, 1)
+    else:
+        moved = values[:, feature_order(tensor)]
+    return np.ascontiguousarray(moved ^ np.uint8(128)).view(np.int8) if values.dtype == np.uint8 else moved.copy()
+
+
+def from_file(tensor: Tensor, values: Array) -> Array:
+    """A file's values in the graph's order and type; the reverse of `to_file`."""
+    if values.dtype == np.int8:
+        values = values.view(np.uint8) ^ np.uint8(128)
+    if len(tensor.shape) == 4:
+        return values.reshape(tensor.shape) if tensor.shape[2:] == (1, 1) else values.transpose(0, 3, 1, 2)
+    ordered = np.empty_like(values)
+    ordered[:, feature_order(tensor)] = values
+    return ordered

@@ -1,0 +1,78 @@
+"""A program as a TFLite file, and one operation cut out of such a file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from edgecnn.errors import UnusableFile
+from edgecnn.formats.tflite.builder import Builder, nhwc, pack, schema, unpack
+from edgecnn.formats.tflite.ops import write_op
+from edgecnn.graph.canonical import IMAGE, LOGITS
+from edgecnn.graph.program import Program
+
+CORE = "/core"
+"""Added to the name of an end's tensor inside, where the end itself is of another type."""
+
+
+def write_program(program: Program) -> bytes:
+    """The bytes of a .tflite file: uint8 pixels in; float32 out, or uint8 where the program has grids.
+
+    Raises UsageError for an operation without a writer.
+    """
+    builder = Builder(program)
+    image = _image(program, builder)
+    for op in program.ops:
+        write_op(op, builder)
+    output = _output(program, builder)
+    return builder.finish({IMAGE: image}, {LOGITS: output})
+
+
+def _image(program: Program, builder: Builder) -> int:
+    """uint8 -> QUANTIZE -> int8 on the same grid, or uint8 -> DEQUANTIZE -> float32."""
+    tensor = program.image
+    assert tensor.grid is not None, "the image is uint8 by construction"
+    quantized = program.output.grid is not None
+    pixels = builder.pixels(IMAGE, nhwc(tensor.shape), tensor.grid)
+    inside = builder.intermediate(IMAGE + CORE, nhwc(tensor.shape), tensor.grid if quantized else None)
+    builder.alias(tensor, inside)
+    if quantized:
+        builder.operator("QUANTIZE", 1, [pixels], [inside], schema.QuantizeOptionsT())
+    else:
+        builder.operator("DEQUANTIZE", 1, [pixels], [inside], schema.DequantizeOptionsT())
+    return pixels
+
+
+def _output(program: Program, builder: Builder) -> int:
+    """int8 -> QUANTIZE -> uint8 on the same grid; float32 as it is."""
+    tensor = program.output
+    inside = builder.tensor(tensor)
+    if tensor.grid is None:
+        return inside
+    made = builder.pixels(LOGITS, nhwc(tensor.shape), tensor.grid)
+    builder.operator("QUANTIZE", 1, [inside], [made], schema.QuantizeOptionsT())
+    return made
+
+
+def cut(content: bytes, inputs: Sequence[str], output: str) -> bytes:
+    """A file that holds only the operators from the tensors `inputs` to the tensor `output`.
+
+    UnusableFile where the file has no such tensors.
+    """
+    model = unpack(content)
+    (graph,) = model.subgraphs
+    index = {tensor.name.decode(): i for i, tensor in enumerate(graph.tensors)}
+    missing = [name for name in (*inputs, output) if name not in index]
+    if missing:
+        raise UnusableFile(f"the TFLite file has no tensor '{missing[0]}'")
+    given, wanted, kept = {index[name] for name in inputs}, {index[output]}, []
+    for operator in reversed(graph.operators):
+        if wanted & set(operator.outputs.tolist()):
+            kept.append(operator)
+            wanted |= {i for i in operator.inputs.tolist() if i >= 0} - given
+    graph.operators = kept[::-1]
+    graph.inputs = np.array([index[name] for name in inputs], np.int32)
+    graph.outputs = np.array([index[output]], np.int32)
+    model.signatureDefs = None
+    return pack(model)
