@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from edgecnn.data.folders import ClassFolders
 from edgecnn.data.pictures import SPLITS, Dataset, DataSpec, Pictures, fingerprint
 from edgecnn.data.registered import Registered
 
@@ -15,4 +16,4 @@ def open_dataset(spec: DataSpec, data_dir: Path | None = None) -> Dataset:
 
     Raises UsageError for a source that is not registered, UnusableFile when the files are missing or damaged.
     """
-    return Registered(spec, data_dir)
+    return ClassFolders(spec, data_dir) if spec.folder is not None else Registered(spec, data_dir)

@@ -21,7 +21,6 @@ class Archive:
     url: str
     checksum: str
     folder: str
-    bytes: int
 
 
 class Source(Protocol):

@@ -25,9 +25,8 @@ RECORD_BYTES = 1 + 3 * 32 * 32
 FOLDER = "cifar-10-batches-bin"
 ARCHIVE = Archive(
     url="https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
-    checksum="md5:c32a1d4ab5d03f1284b67883e8d87530",
+    checksum="sha256:c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
     folder=FOLDER,
-    bytes=170_052_171,
 )
 
 

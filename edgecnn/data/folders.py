@@ -1,0 +1,210 @@
+"""Class folders: train/<class>/*.jpg, and beside train perhaps val and test, laid out alike.
+
+    train, val, test   as they are
+    train, test        val is held out of train
+    train, val         test is the val folder, and val is held out of train: the layout of ImageNet's kin, whose val
+                       folder is the set that papers report on. A note says so.
+    train              val is held out of train; there is no test split
+
+A split's files are listed when it is loaded; train and val never look into test/.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecnn.data.pictures import DataSpec, Pictures, blank, check_split
+from edgecnn.data.places import search_dirs
+from edgecnn.data.splits import hold_out
+from edgecnn.edge import pixels
+from edgecnn.edge.headers import SUFFIXES
+from edgecnn.errors import UnusableFile
+
+SHOWN = 3  # broken pictures named in an error
+
+
+@dataclass(frozen=True)
+class Files:
+    """The files of a split, sorted by class and name; classes: int64 [N]."""
+
+    paths: tuple[Path, ...]
+    classes: NDArray[np.int64]
+
+    def take(self, places: NDArray[np.int64]) -> Files:
+        """The files at `places`, in that order."""
+        return Files(tuple(self.paths[i] for i in places), self.classes[places])
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A picture that can't be used: its path relative to the data folder, and why."""
+
+    name: str
+    reason: str
+
+
+class ClassFolders:
+    """The `Dataset` of a folder. Files of other types are passed over, and counted in the notes."""
+
+    def __init__(self, spec: DataSpec, data_dir: Path | None) -> None:
+        """UnusableFile when there is no such folder, or it isn't laid out as class folders of two classes or more."""
+        self._spec = spec
+        self.root = _find(spec.folder or "", data_dir)
+        beside = set(os.listdir(self.root))
+        self.labels = _labels(self.root, beside)
+        self._folders = _layout(beside)
+        self._notes: dict[str, str] = {}
+        if self._folders.get("test") == "val":
+            self._notes["layout"] = (
+                f"{self.root} has val/ but no test/: val/ is taken as the test split, "
+                f"and {spec.val_fraction:.0%} of train/ is held out for validation"
+            )
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """The layout where it is not plain, and what was passed over in the splits listed so far."""
+        return tuple(self._notes.values())
+
+    def has(self, split: str) -> bool:
+        """Whether there is such a split; validation pictures can always be held out."""
+        return split == "val" or split in self._folders
+
+    def files(self, split: str) -> Files:
+        """The files of a split, not opened; UnusableFile where it is missing or its classes are not train's."""
+        check_split(split)
+        if not self.has(split):
+            raise UnusableFile(f"{self.root} has no {split}/ folder: put pictures of each class into {split}/<class>/")
+        if split == "test" or (split == "val" and "val" in self._folders):
+            return self._list(self._folders[split])
+        files = self._list("train")
+        if "val" in self._folders:
+            return files
+        train, val = hold_out(files.classes, self._spec.val_fraction, self.labels)
+        return files.take(train if split == "train" else val)
+
+    def load(self, split: str) -> Pictures:
+        """One split, see `Dataset.load`; every broken picture is found before UnusableFile names the first few."""
+        files, spec = self.files(split), self._spec
+        images = blank(len(files.paths), spec.height, spec.width)
+
+        def place(number: int, path: Path) -> None:
+            images[number] = pixels.load(path, spec.height, spec.width, spec.resize)
+
+        broken = self.read_each(files, place)
+        if broken:
+            named = "; ".join(f"{picture.name}: {picture.reason}" for picture in broken[:SHOWN])
+            more = f"; and {len(broken) - SHOWN} more" if len(broken) > SHOWN else ""
+            raise UnusableFile(
+                f"{self.root}: {len(broken)} of {len(files.paths)} pictures can't be used: {named}{more}. "
+                "Mend or remove them; `edgecnn data check` lists them all"
+            )
+        return Pictures(images, files.classes, tuple(self._name(path) for path in files.paths))
+
+    def read_each(self, files: Files, use: Callable[[int, Path], None]) -> tuple[Broken, ...]:
+        """Call `use(number, path)` for each file, in threads; those for which it raises UnusableFile, in order."""
+
+        def attempt(numbered: tuple[int, Path]) -> Broken | None:
+            number, path = numbered
+            try:
+                use(number, path)
+            except UnusableFile as error:
+                return Broken(self._name(path), str(error).removeprefix(f"{path}: "))
+            return None
+
+        with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as threads:
+            return tuple(found for found in threads.map(attempt, enumerate(files.paths)) if found)
+
+    def _list(self, folder: str) -> Files:
+        """The files of each class below `folder`; classes that train/ doesn't have are an error."""
+        found = _class_names(self.root / folder)
+        unknown = sorted(set(found) - set(self.labels))
+        if unknown:
+            raise UnusableFile(
+                f"{self.root / folder} has classes that train/ has not ({', '.join(unknown)}); "
+                "a class is learnt from train/, so add it there or remove it here"
+            )
+        paths: list[Path] = []
+        classes: list[int] = []
+        others: Counter[str] = Counter()
+        for label in found:
+            pictures, passed_over = _pictures(self.root / folder / label)
+            paths += pictures
+            classes += [self.labels.index(label)] * len(pictures)
+            others += passed_over
+        self._check(folder, classes)
+        if others:
+            kinds = ", ".join(f"{count} {kind or 'without a suffix'}" for kind, count in sorted(others.items()))
+            self._notes[folder] = f"{self.root / folder}: passed over {others.total()} files of other types ({kinds})"
+        return Files(tuple(paths), np.array(classes, np.int64))
+
+    def _check(self, folder: str, classes: Sequence[int]) -> None:
+        if not classes:
+            raise UnusableFile(f"{self.root / folder} has no pictures ({', '.join(SUFFIXES)})")
+        empty = [label for number, label in enumerate(self.labels) if number not in set(classes)]
+        if empty and folder == "train":
+            raise UnusableFile(f"{self.root / folder} has no pictures of {', '.join(empty)} ({', '.join(SUFFIXES)})")
+
+    def _name(self, path: Path) -> str:
+        return path.relative_to(self.root).as_posix()
+
+
+def _find(folder: str, data_dir: Path | None) -> Path:
+    """The folder as it is given, or below one of the folders where data sets lie."""
+    given = Path(folder).expanduser()
+    places = [given] if given.is_absolute() else [given, *(base / given for base in search_dirs(data_dir))]
+    for place in places:
+        if place.is_dir():
+            return place
+    raise UnusableFile(f"there is no folder {folder} (looked for {', '.join(map(str, places))}); correct data.folder")
+
+
+def _layout(beside: set[str]) -> dict[str, str]:
+    """The folder of each split, by the names beside train; no entry for val where it is held out of train."""
+    layout = {"train": "train"}
+    if "test" in beside:
+        layout["test"] = "test"
+    if "val" in beside:
+        layout["val" if "test" in beside else "test"] = "val"
+    return layout
+
+
+def _labels(root: Path, beside: set[str]) -> tuple[str, ...]:
+    """The classes: the folders in train/, sorted."""
+    if "train" not in beside:
+        what = "is empty" if not beside else "has no train/ folder"
+        raise UnusableFile(f"{root} {what}: pictures lie in train/<class>/, val/<class>/ and test/<class>/")
+    labels = _class_names(root / "train")
+    if len(labels) < 2:
+        found = f"only '{labels[0]}'" if labels else "none"
+        raise UnusableFile(f"{root / 'train'} needs at least two classes, a folder each; found {found}")
+    return labels
+
+
+def _class_names(folder: Path) -> tuple[str, ...]:
+    """The folders in `folder`, sorted; hidden ones are left out."""
+    try:
+        with os.scandir(folder) as entries:
+            return tuple(sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith(".")))
+    except OSError as error:
+        raise UnusableFile(f"{folder}: can't be read ({error.strerror}); it holds a folder for each class") from error
+
+
+def _pictures(folder: Path) -> tuple[list[Path], Counter[str]]:
+    """The pictures at any depth below `folder`, sorted, and how many files of other types there are, by suffix."""
+    pictures, others = [], Counter[str]()
+    for inside, _, names in os.walk(folder):
+        for name in names:
+            path = Path(inside, name)
+            if path.suffix.lower() in SUFFIXES:
+                pictures.append(path)
+            elif not name.startswith("."):
+                others[path.suffix.lower()] += 1
+    return sorted(pictures), others
