@@ -1,0 +1,59 @@
+"""Model files: one file or folder a format, found by looking in here. All are written from the same graph.
+
+A new format is one module here with `FORMAT`, an object that has the parts of `Format`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
+
+from edgecnn.errors import UsageError, nearest
+from edgecnn.graph.edit import Graph
+from edgecnn.graph.program import Op, Program, Tensor
+
+Array = NDArray[Any]
+Details = Mapping[str, str]
+"""What a file says about itself besides the network: labels, resize rule, output grid."""
+
+
+class Format(Protocol):
+    """A kind of file. `model` is the file's name in an artifact folder, `companions` what must lie beside it."""
+
+    name: str
+    model: str
+    companions: tuple[str, ...]
+
+    def write(self, graph: Graph, folder: Path, details: Details) -> None:
+        """Write a canonical graph, fp32 or QDQ; UsageError for what the format can't say."""
+
+    def cut(self, model: Path, program: Program, op: Op, folder: Path) -> Path | None:
+        """A file in `folder` that holds only what `model` makes of one operation; None where it makes nothing of it.
+
+        UnusableFile where the file does not hold the operation's tensors.
+        """
+
+    def encode(self, tensor: Tensor, values: Array) -> Array:
+        """A graph's values (NCHW; uint8 on a grid, or float32; the image is NHWC pixels) as a cut file takes them."""
+
+    def decode(self, tensor: Tensor, values: Array) -> Array:
+        """What a cut file gives, in the graph's order and type."""
+
+
+def all_formats() -> dict[str, Format]:
+    """Every format of this folder, by name."""
+    modules = (importlib.import_module(f"{__name__}.{found.name}") for found in pkgutil.iter_modules(__path__))
+    return {module.FORMAT.name: module.FORMAT for module in modules}
+
+
+def find_format(name: str) -> Format:
+    """The format of a name; UsageError with the nearest where there is none."""
+    known = all_formats()
+    if name not in known:
+        raise UsageError(f"unknown target '{name}'{nearest(name, known)}")
+    return known[name]

@@ -5,7 +5,7 @@ Every graph edgecnn works on goes through here: canonical.py and quantize/ chang
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -74,6 +74,17 @@ class Graph:
         consumers = self.consumers(name)
         return consumers[0] if len(consumers) == 1 and consumers[0].op in ops else None
 
+    def value(self, name: str) -> Value:
+        """A value with its type and shape: uint8 behind QuantizeLinear, else float32; an input or output as declared."""
+        declared = next((value for value in (*self.inputs, *self.outputs) if value.name == name), None)
+        if declared is not None:
+            return declared
+        producer = self.producer(name)
+        if producer is None:
+            raise UnusableFile(f"the graph has no value '{name}'")
+        kind = TensorProto.UINT8 if producer.op == "QuantizeLinear" else TensorProto.FLOAT
+        return Value(name, kind, self.shapes[name])
+
     def each(self, *ops: str) -> Iterator[Node]:
         """The nodes of some operations, as they stand when asked."""
         return (node for node in list(self.nodes) if node.op in ops)
@@ -118,6 +129,20 @@ class Graph:
                 needed.update(node.inputs)
         self.nodes = [node for node in self.nodes if needed & set(node.outputs)]
         self.constants = {name: values for name, values in self.constants.items() if name in needed}
+
+    def between(self, inputs: Sequence[Value], outputs: Sequence[Value]) -> Graph:
+        """Only what makes `outputs` from `inputs`; UnusableFile where it needs anything else."""
+        given, wanted = {value.name for value in inputs}, {value.name for value in outputs}
+        kept: list[Node] = []
+        for node in reversed(self.nodes):
+            if (wanted - given) & set(node.outputs):
+                kept.append(node)
+                wanted.update(name for name in node.inputs if name)
+        missing = wanted - given - set(self.constants) - {name for node in kept for name in node.outputs}
+        if missing:
+            raise UnusableFile(f"the graph has no value '{min(missing)}'")
+        constants = {name: values for name, values in self.constants.items() if name in wanted}
+        return Graph(kept[::-1], constants, list(inputs), list(outputs), self.shapes)
 
     def infer_shapes(self) -> None:
         """Fill `shapes` by ONNX's shape inference."""

@@ -54,15 +54,19 @@ def asymmetric(seen: Range, floor: float = 0.0) -> Grid:
 
 
 def quantize_weights(op: Op, given: Grid, made: Grid) -> tuple[Array, Array, Array, Array]:
-    """int8 weights and int32 bias with their scales: (weights, scales [F], bias [F], bias_scales [F]).
+    """int8 weights and int32 bias with their scales: (weights, scales, bias [F], bias_scales).
 
-    Symmetric, one scale a filter (axis 0). The scale of a nearly dead filter is held up until its bias fits int32.
+    Symmetric. A convolution has one scale a filter, [F]; a dense layer has one for all, [1], as the LiteRT
+    specification says: engines older than FULLY_CONNECTED version 12 know no other. The scale of a nearly dead filter
+    is held up until its bias fits int32.
     """
     assert op.weights is not None and op.bias is not None, f"{op.type} has weights"
     weights, bias = op.weights.values.astype(np.float64), op.bias.values.astype(np.float64)
     rows = weights.reshape(len(weights), -1)
     scales = np.maximum(np.abs(rows).max(axis=1) / 127.0, np.abs(bias) / (given.scale * BIAS_LIMIT))
     scales = np.maximum(scales, SMALLEST_MULTIPLIER * made.scale / given.scale).astype(np.float32)
+    if op.type == "Gemm":
+        scales = scales.max(keepdims=True)
     whole = np.clip(np.rint(rows / scales[:, None].astype(np.float64)), -127, 127)
     bias_scales = (np.float32(given.scale) * scales).astype(np.float32)
     whole_bias = np.rint(bias / bias_scales.astype(np.float64))

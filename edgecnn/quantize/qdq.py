@@ -36,13 +36,17 @@ def _quantize_weights(graph: Graph, op: Op, given: Grid, made: Grid) -> None:
     weights, scales, bias, bias_scales = quantize_weights(op, given, made)
     for i, kind, values, steps in ((1, "weight", weights, scales), (2, "bias", bias, bias_scales)):
         name = f"{op.name}.{kind}"
+        if len(steps) == 1:
+            steps, attributes = steps.reshape(()), {}
+        else:
+            attributes = {"axis": 0}
         inputs = [
             graph.constant(f"{name}.q", values),
             graph.constant(f"{name}.scale", steps),
-            graph.constant(f"{name}.zero_point", np.zeros(len(steps), values.dtype)),
+            graph.constant(f"{name}.zero_point", np.zeros(steps.shape, values.dtype)),
         ]
         before = graph.nodes[graph.nodes.index(node) - 1]
-        graph.insert_after(before, Node("DequantizeLinear", f"{name}.dq", inputs, [f"{name}.dq"], {"axis": 0}))
+        graph.insert_after(before, Node("DequantizeLinear", f"{name}.dq", inputs, [f"{name}.dq"], attributes))
         node.inputs[i] = f"{name}.dq"
 
 

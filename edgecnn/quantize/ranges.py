@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgecnn.errors import MissingExtra, UsageError
-from edgecnn.graph.edit import Array, Graph, Value, to_onnx
+from edgecnn.graph.edit import Array, Graph, to_onnx
 from edgecnn.graph.program import read_program
 
 
@@ -32,7 +32,7 @@ def observe(graph: Graph, images: Array) -> dict[str, Range]:
     except ImportError as error:
         raise MissingExtra("calibration", "onnxruntime", "export") from error
     names = [op.output.value for op in read_program(graph).ops]
-    watched = Graph(graph.nodes, graph.constants, graph.inputs, _outputs(graph, names))
+    watched = Graph(graph.nodes, graph.constants, graph.inputs, [graph.value(name) for name in names])
     session = onnxruntime.InferenceSession(to_onnx(watched).SerializeToString(), providers=["CPUExecutionProvider"])
     batch = graph.inputs[0].shape[0]
     low, high = np.full(len(names), np.inf), np.full(len(names), -np.inf)
@@ -44,7 +44,3 @@ def observe(graph: Graph, images: Array) -> dict[str, Range]:
     if broken:
         raise UsageError(f"layer '{broken[0]}' gives values that are not finite; the model can't be quantized")
     return {name: Range(float(a), float(b)) for name, a, b in zip(names, low, high, strict=True)}
-
-
-def _outputs(graph: Graph, names: list[str]) -> list[Value]:
-    return [Value(name, graph.outputs[0].dtype, graph.shapes[name]) for name in names]

@@ -1,0 +1,67 @@
+"""The TFLite file, written straight from the graph with flatbuffers: NHWC, per-channel, no TRANSPOSE.
+
+The schema's Python classes come with ai-edge-litert; they are imported when the first file is written.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from edgecnn.formats import Array, Details
+from edgecnn.graph.canonical import IMAGE
+from edgecnn.graph.edit import Graph
+from edgecnn.graph.program import Op, Program, Tensor, read_program
+from edgecnn.records import write_whole
+
+
+class TFLiteFormat:
+    """model.tflite."""
+
+    name = "tflite"
+    model = "model.tflite"
+    companions: tuple[str, ...] = ()
+
+    def write(self, graph: Graph, folder: Path, details: Details) -> None:
+        """Write the program of the graph; UsageError for an operation without a writer."""
+        from edgecnn.formats.tflite.write import write_program
+
+        write_whole(folder / self.model, write_program(read_program(graph)))
+
+    def cut(self, model: Path, program: Program, op: Op, folder: Path) -> Path | None:
+        """The operators between two tensors; None for a flatten that the file does not need."""
+        from edgecnn.formats.tflite.write import CORE, cut
+
+        def name(tensor: Tensor) -> str:
+            makers = [maker for maker in program.ops if maker.output == tensor]
+            if makers and _follows_global_pool(makers[0]):
+                return name(makers[0].inputs[0])
+            return tensor.name + (CORE if tensor.value == IMAGE else "")
+
+        if _follows_global_pool(op):
+            return None
+        path = folder / self.model
+        path.write_bytes(cut(model.read_bytes(), [name(tensor) for tensor in op.inputs], name(op.output)))
+        return path
+
+    def encode(self, tensor: Tensor, values: Array) -> Array:
+        """NHWC, int8; the image is float32 in an fp32 file (where no other tensor has a grid)."""
+        from edgecnn.formats.tflite.layout import to_file
+
+        if tensor.value == IMAGE:
+            return np.ascontiguousarray(values ^ np.uint8(128)).view(np.int8)
+        return to_file(tensor, values)
+
+    def decode(self, tensor: Tensor, values: Array) -> Array:
+        """NCHW, uint8."""
+        from edgecnn.formats.tflite.layout import from_file
+
+        return from_file(tensor, values)
+
+
+def _follows_global_pool(op: Op) -> bool:
+    return op.type == "Flatten" and op.inputs[0].shape[2:] == (1, 1)
+
+
+FORMAT = TFLiteFormat()

@@ -10,7 +10,7 @@ from edgecnn.graph.program import Op
 
 @writes("Gemm")
 def dense(op: Op, builder: Builder) -> None:
-    """x @ W.T + b; W is [units, features]."""
+    """x @ W.T + b; W is [units, features], on one scale: per-channel ones need version 12, which old engines lack."""
     assert op.weights is not None and op.bias is not None, "a canonical Gemm has weights and a bias"
     options = schema.FullyConnectedOptionsT()
     options.fusedActivationFunction = activation_of(op)
@@ -20,5 +20,5 @@ def dense(op: Op, builder: Builder) -> None:
         builder.weights(op, op.weights, "weight", values),
         builder.weights(op, op.bias, "bias", op.bias.values),
     ]
-    version = 1 if op.weights.scales is None else (12 if len(op.weights.scales) > 1 else 4)
+    version = 1 if op.weights.scales is None else 4
     builder.operator("FULLY_CONNECTED", version, inputs, [builder.tensor(op.output)], options)

@@ -1,0 +1,156 @@
+"""The Artifact: a model file and its manifest, the only thing that leaves the workstation; and running one.
+
+    <target>-<precision>/  model file, manifest.json, labels.txt, golden.npz
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecnn.edge import pixels
+from edgecnn.edge.runtimes import Session, find_runtime, runtime_for
+from edgecnn.errors import UnusableFile
+from edgecnn.metrics import softmax
+from edgecnn.records import read_json, sha256_file
+
+Array = NDArray[Any]
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class ImageInput:
+    """What the model takes: uint8 RGB pixels [1, height, width, channels], brought to size by `resize`."""
+
+    name: str
+    height: int
+    width: int
+    channels: int
+    resize: str
+    dtype: str = "uint8"
+    layout: str = "NHWC"
+    color: str = "RGB"
+
+
+@dataclass(frozen=True)
+class ClassOutput:
+    """What the model gives: one value a class; `kind` is logits or probabilities.
+
+    With scale and zero point a value means scale * (value - zero_point); without, it is float32.
+    """
+
+    name: str
+    kind: str
+    dtype: str
+    scale: float | None
+    zero_point: int | None
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """The training pictures that activation ranges were read from; `sha256` is their fingerprint."""
+
+    images: int
+    method: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Everything that must be known to use a model file, and where it came from."""
+
+    name: str
+    target: str
+    precision: str
+    scheme: str
+    model: str
+    bytes: int
+    sha256: str
+    input: ImageInput
+    output: ClassOutput
+    labels: tuple[str, ...]
+    parents: Mapping[str, str]
+    """sha256 of the checkpoint and graphs that the file was made from, by name."""
+    versions: Mapping[str, str]
+    companions: Mapping[str, str] = field(default_factory=dict)
+    """sha256 of further files that belong to the model, by name (OpenVINO's .bin)."""
+    calibration: Calibration | None = None
+    schema: str = "edgecnn.manifest/1"
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One answer; `probability` in 0..1."""
+
+    label: str
+    probability: float
+
+
+class Artifact:
+    """An artifact folder whose model file is open in a runtime."""
+
+    def __init__(self, folder: Path, manifest: Manifest, session: Session) -> None:
+        self.folder, self.manifest, self._session = folder, manifest, session
+
+    def raw(self, images: Array) -> Array:
+        """uint8 [N, H, W, 3] at the model's size -> [N, K] in the file's own type."""
+        return np.concatenate([self._session.run(images[i : i + 1]) for i in range(len(images))])
+
+    def values(self, raw: Array) -> Array:
+        """The file's own values as float32."""
+        output = self.manifest.output
+        if output.scale is None or output.zero_point is None:
+            return raw.astype(np.float32)
+        return (raw.astype(np.float32) - output.zero_point) * np.float32(output.scale)
+
+    def probabilities(self, image: Array) -> Array:
+        """A picture of any size, uint8 [H, W, 3] RGB -> float32 [K]."""
+        given = self.manifest.input
+        fitted = pixels.fit(image, given.height, given.width, given.resize)
+        values = self.values(self.raw(fitted[None]))[0]
+        return softmax(values) if self.manifest.output.kind == "logits" else values
+
+    def predict(self, image: Array, top: int = 5) -> tuple[Prediction, ...]:
+        """The likeliest labels of a picture of any size, uint8 [H, W, 3] RGB."""
+        probabilities = self.probabilities(image)
+        best = np.argsort(-probabilities, kind="stable")[:top]
+        return tuple(Prediction(self.manifest.labels[i], float(probabilities[i])) for i in best)
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """An artifact's manifest; UnusableFile where the folder holds none."""
+    if not (folder / MANIFEST).is_file():
+        raise UnusableFile(f"{folder}: is no artifact (it has no {MANIFEST}); `edgecnn export` makes one")
+    return read_json(Manifest, folder / MANIFEST)
+
+
+def check_files(folder: Path, manifest: Manifest) -> None:
+    """UnusableFile where a model file is not the one that the manifest describes."""
+    for name, expected in {manifest.model: manifest.sha256, **manifest.companions}.items():
+        path = folder / name
+        if not path.is_file():
+            raise UnusableFile(f"{path}: is missing; export it again")
+        if sha256_file(path) != expected:
+            raise UnusableFile(f"{path}: is damaged or was changed (its SHA-256 is not the manifest's); export it again")
+
+
+def load(path: Path | str, runtime: str | None = None, threads: int = 1) -> Artifact:
+    """Open an artifact folder, or the model file in one, after checking its hash.
+
+    Raises UnusableFile for what is damaged, MissingExtra where no engine that reads it is installed.
+    """
+    folder = Path(path) if Path(path).is_dir() else Path(path).parent
+    manifest = read_manifest(folder)
+    check_files(folder, manifest)
+    return open_unchecked(folder, manifest, runtime, threads)
+
+
+def open_unchecked(folder: Path, manifest: Manifest, runtime: str | None = None, threads: int = 1) -> Artifact:
+    """Open an artifact whatever its hash says; verify measures changed files too."""
+    engine = find_runtime(runtime) if runtime else runtime_for(manifest.target)
+    return Artifact(folder, manifest, engine.open(folder / manifest.model, threads))

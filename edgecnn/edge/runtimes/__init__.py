@@ -1,0 +1,69 @@
+"""Engines that run a model file: one file each, found by looking into this folder.
+
+A new engine is one file here with `RUNTIME`, an object that has the four parts of `Runtime`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from pathlib import Path
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
+
+from edgecnn.errors import MissingExtra, UsageError, nearest
+
+Array = NDArray[Any]
+
+
+class Session(Protocol):
+    """A model file that is open and ready."""
+
+    def run(self, *arrays: Array) -> Array:
+        """The first output for the inputs, in the order that the file names them; the array is the caller's to keep."""
+
+
+class Runtime(Protocol):
+    """An engine. `reads` are the formats it takes, `extra` is what installs it."""
+
+    name: str
+    reads: tuple[str, ...]
+    extra: str
+
+    def version(self) -> str:
+        """Library and version, such as `ai-edge-litert 2.3.0`; MissingExtra where it is not installed."""
+
+    def open(self, path: Path, threads: int) -> Session:
+        """Open a model file; UnusableFile where the engine refuses it, MissingExtra without the engine."""
+
+
+def all_runtimes() -> dict[str, Runtime]:
+    """Every engine of this folder by name, installed or not."""
+    modules = (importlib.import_module(f"{__name__}.{found.name}") for found in pkgutil.iter_modules(__path__))
+    return {module.RUNTIME.name: module.RUNTIME for module in modules}
+
+
+def find_runtime(name: str) -> Runtime:
+    """The engine of a name; UsageError with the nearest where there is none."""
+    known = all_runtimes()
+    if name not in known:
+        raise UsageError(f"unknown runtime '{name}'{nearest(name, known)}")
+    return known[name]
+
+
+def runtime_for(form: str) -> Runtime:
+    """The first installed engine that reads a format; MissingExtra where none is installed."""
+    able = [runtime for runtime in all_runtimes().values() if form in runtime.reads]
+    if not able:
+        raise UsageError(f"no runtime reads the format '{form}'")
+    first: MissingExtra | None = None
+    for runtime in able:
+        try:
+            runtime.version()
+        except MissingExtra as error:
+            first = first or error
+        else:
+            return runtime
+    assert first is not None, "every able engine was missing"
+    raise first

@@ -1,0 +1,65 @@
+"""LiteRT: ai-edge-litert with its XNNPACK delegate, or the older tflite-runtime behind the same door."""
+
+from __future__ import annotations
+
+import importlib
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from edgecnn.edge.runtimes import Array
+from edgecnn.errors import MissingExtra, UnusableFile
+
+LIBRARIES = (("ai_edge_litert.interpreter", "ai-edge-litert"), ("tflite_runtime.interpreter", "tflite-runtime"))
+
+
+class LiteRTSession:
+    """An interpreter whose tensors are allocated."""
+
+    def __init__(self, interpreter: Any) -> None:
+        self._interpreter = interpreter
+        self._inputs = [detail["index"] for detail in interpreter.get_input_details()]
+        self._output = interpreter.get_output_details()[0]["index"]
+
+    def run(self, *arrays: Array) -> Array:
+        """The first output, copied out of the interpreter."""
+        for index, array in zip(self._inputs, arrays, strict=True):
+            self._interpreter.set_tensor(index, array)
+        self._interpreter.invoke()
+        output: Array = self._interpreter.get_tensor(self._output)
+        return output
+
+
+class LiteRT:
+    """Reads .tflite files."""
+
+    name = "litert"
+    reads = ("tflite",)
+    extra = "tflite"
+
+    def version(self) -> str:
+        """The library found first."""
+        _, package = _library()
+        return f"{package} {version(package)}"
+
+    def open(self, path: Path, threads: int) -> LiteRTSession:
+        """Open and allocate; whatever the library says against a file is UnusableFile."""
+        module, _ = _library()
+        try:
+            interpreter = module.Interpreter(model_path=str(path), num_threads=threads)
+            interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as error:
+            raise UnusableFile(f"{path}: LiteRT can't open it ({str(error).splitlines()[0]})") from error
+        return LiteRTSession(interpreter)
+
+
+def _library() -> tuple[Any, str]:
+    for module, package in LIBRARIES:
+        try:
+            return importlib.import_module(module), package
+        except ImportError:
+            continue
+    raise MissingExtra("running .tflite files", "ai-edge-litert", LiteRT.extra)
+
+
+RUNTIME = LiteRT()

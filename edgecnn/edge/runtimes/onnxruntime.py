@@ -1,0 +1,57 @@
+"""ONNX Runtime on the CPU."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+from edgecnn.edge.runtimes import Array
+from edgecnn.errors import MissingExtra, UnusableFile
+
+
+class OnnxRuntimeSession:
+    """An InferenceSession and the names of its inputs."""
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+        self._inputs = [given.name for given in session.get_inputs()]
+
+    def run(self, *arrays: Array) -> Array:
+        """The first output."""
+        output: Array = self._session.run(None, dict(zip(self._inputs, arrays, strict=True)))[0]
+        return output
+
+
+class OnnxRuntime:
+    """Reads .onnx files."""
+
+    name = "onnxruntime"
+    reads = ("onnx",)
+    extra = "onnx"
+
+    def version(self) -> str:
+        """The library's version."""
+        return f"onnxruntime {_library().__version__}"
+
+    def open(self, path: Path, threads: int) -> OnnxRuntimeSession:
+        """Open with all graph optimizations; the library's refusal is UnusableFile."""
+        library = _library()
+        options = library.SessionOptions()
+        options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+        options.log_severity_level = 3
+        try:
+            session = library.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # noqa: BLE001 - its exceptions share no base but Exception
+            raise UnusableFile(f"{path}: ONNX Runtime can't open it ({str(error).splitlines()[0]})") from error
+        return OnnxRuntimeSession(session)
+
+
+def _library() -> Any:
+    try:
+        return importlib.import_module("onnxruntime")
+    except ImportError as error:
+        raise MissingExtra("running .onnx files", "onnxruntime", OnnxRuntime.extra) from error
+
+
+RUNTIME = OnnxRuntime()

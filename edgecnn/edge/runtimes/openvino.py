@@ -1,0 +1,56 @@
+"""OpenVINO on the CPU, at full precision: its default may be bfloat16, which moves the answers."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+from edgecnn.edge.runtimes import Array
+from edgecnn.errors import MissingExtra, UnusableFile
+
+
+class OpenVINOSession:
+    """An inference request of a compiled model."""
+
+    def __init__(self, request: Any) -> None:
+        self._request = request
+
+    def run(self, *arrays: Array) -> Array:
+        """The first output, copied out of the request."""
+        results = self._request.infer(list(arrays), share_inputs=True, share_outputs=True)
+        output: Array = results[0].copy()
+        return output
+
+
+class OpenVINO:
+    """Reads .xml files with their .bin; .onnx files too."""
+
+    name = "openvino"
+    reads = ("openvino", "onnx")
+    extra = "openvino"
+
+    def version(self) -> str:
+        """The library's version."""
+        return f"openvino {_library().__version__.split('-')[0]}"
+
+    def open(self, path: Path, threads: int) -> OpenVINOSession:
+        """Compile for latency; the library's refusal is UnusableFile."""
+        library = _library()
+        settings = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads}
+        try:
+            compiled = library.Core().compile_model(str(path), "CPU", settings)
+        except RuntimeError as error:
+            reason = next((line for line in reversed(str(error).splitlines()) if line.strip()), "no reason given")
+            raise UnusableFile(f"{path}: OpenVINO can't open it ({reason.strip()})") from error
+        return OpenVINOSession(compiled.create_infer_request())
+
+
+def _library() -> Any:
+    try:
+        return importlib.import_module("openvino")
+    except ImportError as error:
+        raise MissingExtra("running OpenVINO files", "openvino", OpenVINO.extra) from error
+
+
+RUNTIME = OpenVINO()

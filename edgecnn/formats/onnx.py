@@ -1,0 +1,46 @@
+"""The ONNX file: the graph as it is, with what it says about itself in metadata_props."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnx
+
+from edgecnn.formats import Array, Details
+from edgecnn.graph.edit import Graph, from_onnx, to_onnx
+from edgecnn.graph.program import Op, Program, Tensor
+from edgecnn.records import write_whole
+
+
+class OnnxFormat:
+    """model.onnx."""
+
+    name = "onnx"
+    model = "model.onnx"
+    companions: tuple[str, ...] = ()
+
+    def write(self, graph: Graph, folder: Path, details: Details) -> None:
+        """Write the graph; the same graph and details give the same bytes."""
+        model = to_onnx(graph)
+        for key, value in sorted(details.items()):
+            model.metadata_props.add(key=key, value=value)
+        write_whole(folder / self.model, model.SerializeToString(deterministic=True))
+
+    def cut(self, model: Path, program: Program, op: Op, folder: Path) -> Path | None:
+        """The nodes between an operation's quantized tensors."""
+        whole = from_onnx(onnx.load(model))
+        part = whole.between([whole.value(t.value) for t in op.inputs], [whole.value(op.output.value)])
+        path = folder / self.model
+        path.write_bytes(to_onnx(part).SerializeToString())
+        return path
+
+    def encode(self, tensor: Tensor, values: Array) -> Array:
+        """As they are."""
+        return values
+
+    def decode(self, tensor: Tensor, values: Array) -> Array:
+        """As they are."""
+        return values
+
+
+FORMAT = OnnxFormat()

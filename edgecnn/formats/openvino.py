@@ -1,0 +1,107 @@
+"""The OpenVINO IR: model.xml and model.bin, converted from the graph by OpenVINO itself.
+
+A quantize-dequantize pair becomes one FakeQuantize there, which holds the same scale and zero point as a range.
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgecnn.errors import MissingExtra, UnusableFile
+from edgecnn.formats import Array, Details
+from edgecnn.graph.edit import Graph, to_onnx
+from edgecnn.graph.program import Op, Program, Tensor
+from edgecnn.records import write_whole
+
+
+class OpenVINOFormat:
+    """model.xml with model.bin."""
+
+    name = "openvino"
+    model = "model.xml"
+    companions: tuple[str, ...] = ("model.bin",)
+
+    def write(self, graph: Graph, folder: Path, details: Details) -> None:
+        """Convert and save at full precision; the same graph and details give the same bytes."""
+        openvino = _library()
+        with tempfile.TemporaryDirectory() as temporary:
+            source = Path(temporary) / "graph.onnx"
+            source.write_bytes(to_onnx(graph).SerializeToString())
+            model = openvino.convert_model(source)
+        _name_by_order(model)
+        for key, value in sorted(details.items()):
+            model.set_rt_info(value, ["model_info", key])
+        with tempfile.TemporaryDirectory() as temporary:
+            made = Path(temporary) / self.model
+            openvino.save_model(model, made, compress_to_fp16=False)
+            for name in (*self.companions, self.model):
+                write_whole(folder / name, made.with_name(name).read_bytes())
+
+    def cut(self, model: Path, program: Program, op: Op, folder: Path) -> Path | None:
+        """The nodes from one FakeQuantize to the next; float32 values that lie on the grid go in and come out."""
+        openvino = _library()
+        whole = openvino.Core().read_model(model)
+        outputs = {name: output for node in whole.get_ops() for output in node.outputs() for name in output.get_names()}
+        try:
+            parameters = [_parameter(openvino, whole, outputs[tensor_name(tensor)]) for tensor in op.inputs]
+            result = openvino.opset8.result(outputs[tensor_name(op.output)])
+        except KeyError as error:
+            raise UnusableFile(f"{model}: has no tensor {error} of layer '{op.name}'") from error
+        path = folder / self.model
+        openvino.save_model(openvino.Model([result], parameters), path, compress_to_fp16=False)
+        return path
+
+    def encode(self, tensor: Tensor, values: Array) -> Array:
+        """What the grid's points stand for, as float32; the image as it is."""
+        if tensor.grid is None or tensor.name == tensor.value:
+            return values
+        return (values.astype(np.float32) - tensor.grid.zero_point) * np.float32(tensor.grid.scale)
+
+    def decode(self, tensor: Tensor, values: Array) -> Array:
+        """float32 on the grid back to the grid's points; logits are uint8 already."""
+        if tensor.grid is None or values.dtype == np.uint8:
+            return values
+        return np.clip(np.rint(values / tensor.grid.scale) + tensor.grid.zero_point, 0, 255).astype(np.uint8)
+
+
+def tensor_name(tensor: Tensor) -> str:
+    """A tensor's name in the IR: that of the dequantized value, where the pair was fused."""
+    return re.sub(r"\.q$", ".dq", tensor.value)
+
+
+def _parameter(openvino: Any, model: Any, output: Any) -> Any:
+    """A new input in the place of what feeds an output's FakeQuantize; the image's own input as it is."""
+    node = output.get_node()
+    if node.get_type_name() == "Parameter":
+        return node
+    if node.get_type_name() == "FakeQuantize":
+        output = node.input_value(0)
+    targets = output.get_target_inputs()
+    parameter = openvino.opset8.parameter(output.get_partial_shape(), output.get_element_type())
+    for target in targets:
+        target.replace_source_output(parameter.output(0))
+    return parameter
+
+
+def _name_by_order(model: Any) -> None:
+    """OpenVINO numbers nameless nodes through the life of a process; number them by their place instead."""
+    for place, node in enumerate(model.get_ordered_ops()):
+        if re.fullmatch(r"[A-Z]\w*_\d+", node.get_friendly_name()):
+            node.set_friendly_name(f"{node.get_type_name()}_{place}")
+
+
+def _library() -> Any:
+    try:
+        import openvino
+        import openvino.opset8
+    except ImportError as error:
+        raise MissingExtra("writing OpenVINO files", "openvino", "openvino") from error
+    return openvino
+
+
+FORMAT = OpenVINOFormat()

@@ -1,0 +1,45 @@
+"""What a graph means: its values as ONNX Runtime computes them with every optimization off.
+
+For a QDQ graph this is the reference that int8 files are held to: each operation in float32 between exact grids.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from edgecnn.errors import MissingExtra
+from edgecnn.graph.edit import Array, Graph, to_onnx
+
+
+class Reference:
+    """A graph ready to be evaluated at any of its values."""
+
+    def __init__(self, graph: Graph, names: Sequence[str] | None = None) -> None:
+        """Watch the values `names`, or else the graph's output. MissingExtra without onnxruntime."""
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise MissingExtra("computing the reference", "onnxruntime", "onnx") from error
+        options = onnxruntime.SessionOptions()
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        options.log_severity_level = 3
+        self.names = list(names) if names is not None else [value.name for value in graph.outputs]
+        watched = Graph(graph.nodes, graph.constants, graph.inputs, [graph.value(name) for name in self.names])
+        content = to_onnx(watched).SerializeToString()
+        self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        self._image = graph.inputs[0].name
+        self._batch = graph.inputs[0].shape[0]
+
+    def values(self, images: Array) -> dict[str, Array]:
+        """uint8 [N, H, W, 3] -> each watched value, [N, ...]; N is a multiple of the graph's batch."""
+        parts = [
+            self._session.run(self.names, {self._image: images[i : i + self._batch]})
+            for i in range(0, len(images), self._batch)
+        ]
+        return {name: np.concatenate(found) for name, found in zip(self.names, zip(*parts, strict=True), strict=True)}
+
+    def output(self, images: Array) -> Array:
+        """uint8 [N, H, W, 3] -> the first watched value, [N, ...]."""
+        return self.values(images)[self.names[0]]
