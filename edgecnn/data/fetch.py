@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from edgecnn.data.sources import Archive
-from edgecnn.errors import UnusableFile
+from edgecnn.errors import UnusableFile, UsageError
 from edgecnn.records import disk_errors, whole_folder
 
 Progress = Callable[[int, int], None]  # bytes so far, bytes in all (0: unknown)
@@ -26,6 +26,8 @@ def fetch(archive: Archive, target_dir: Path, progress: Progress | None = None) 
     disk is full, UsageError when `target_dir` can't be written; in each case no part of it is left behind.
     """
     target = target_dir / archive.folder
+    if target_dir.exists() and not target_dir.is_dir():
+        raise UsageError(f"{target_dir} is a file, not a folder; choose another with --data DIR")
     with disk_errors(target_dir):
         target_dir.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target_dir, prefix=".download.") as downloads:
@@ -37,7 +39,7 @@ def fetch(archive: Archive, target_dir: Path, progress: Progress | None = None) 
 
 def _download(archive: Archive, downloads: Path, target: Path, progress: Progress | None) -> Path:
     """The archive in `downloads`, its checksum verified."""
-    import pooch
+    import pooch  # type: ignore[import-untyped] # it has no annotations
     import requests
 
     pooch.get_logger().setLevel(logging.ERROR)  # what it would print is the caller's to say

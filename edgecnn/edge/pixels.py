@@ -42,8 +42,8 @@ def decode(content: bytes, name: str, max_pixels: int = 100_000_000) -> Image:
     """The bytes of a JPEG, PNG, WebP or BMP file as uint8 [H, W, 3] RGB, turned upright by its EXIF orientation.
 
     Grey becomes three equal channels; of 16 bits the upper 8 are kept; transparency is blended over white; a palette is
-    looked up. The fourth byte of a 32-bit BMP is passed over: most writers leave it unset. Colour profiles are not
-    applied.
+    looked up. The fourth byte of a 32-bit BMP is passed over: most writers leave it unset. A grey PNG's one
+    transparent value (tRNS) is passed over, as OpenCV does. Colour profiles are not applied.
 
     Raises UnusableFile, with `name`, when the file is empty, of another type, truncated or damaged, and, before
     anything is decoded, when its header claims more than `max_pixels`.

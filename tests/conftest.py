@@ -1,0 +1,34 @@
+"""What tests in several folders share: real pictures, bundled or full."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import pytest
+
+from edgecnn.data import DataSpec, open_dataset
+from edgecnn.data.sources.cifar10 import SOURCE
+
+
+@pytest.fixture(scope="session")
+def cifar10_dir() -> Path:
+    """The folder of the full CIFAR-10 in its binary layout; the test is skipped, with the reason, without it."""
+    folder = SOURCE.locate(None)
+    if folder is None:
+        pytest.skip("needs the full CIFAR-10: set EDGECNN_DATA to the folder that holds cifar-10-batches-bin")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def sample_pictures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A PNG file of each class: label -> path. The first bundled test picture of the class, pixel for pixel."""
+    dataset = open_dataset(DataSpec("cifar10_mini", None, 0.1, 32, 32, "crop"))
+    pictures = dataset.load("test")
+    folder = tmp_path_factory.mktemp("sample_pictures")
+    written = {}
+    for number, label in enumerate(dataset.labels):
+        first = pictures.images[(pictures.classes == number).argmax()]
+        written[label] = folder / f"{label}.png"
+        assert cv2.imwrite(str(written[label]), first[:, :, ::-1])
+    return written

@@ -1,0 +1,266 @@
+"""pixels.py against Pillow (decoding, orientation, alpha) and against worked examples (fitting)."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from edgecnn.edge import pixels
+from edgecnn.errors import UnusableFile, UsageError
+
+
+def photo(height: int = 61, width: int = 83) -> Image.Image:
+    """A smooth picture without symmetry, with some noise."""
+    y, x = np.mgrid[0:height, 0:width]
+    channels = [255 * y / height, 255 * x / width, 255 * (x + y) / (height + width)]
+    noise = np.random.default_rng(2).integers(-20, 20, (height, width, 3))
+    return Image.fromarray(np.clip(np.stack(channels, -1) + noise, 0, 255).astype(np.uint8))
+
+
+def translucent() -> Image.Image:
+    """The photo with an alpha channel of every value."""
+    picture = photo()
+    alpha = np.random.default_rng(3).integers(0, 256, (picture.height, picture.width), np.uint8)
+    picture.putalpha(Image.fromarray(alpha))
+    return picture
+
+
+def encoded(picture: Image.Image, format: str, **options: Any) -> bytes:
+    file = io.BytesIO()
+    picture.save(file, format, **options)
+    return file.getvalue()
+
+
+def pillows(content: bytes) -> NDArray[np.uint8]:
+    """What Pillow makes of the same file: upright, over white, uint8 [H, W, 3]."""
+    picture = ImageOps.exif_transpose(Image.open(io.BytesIO(content))).convert("RGBA")
+    white = Image.new("RGBA", picture.size, "white")
+    return np.asarray(Image.alpha_composite(white, picture).convert("RGB"))
+
+
+def largest_difference(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> int:
+    assert a.shape == b.shape
+    assert a.dtype == b.dtype == np.uint8
+    return int(np.abs(a.astype(int) - b).max())
+
+
+# --- decoding --------------------------------------------------------------------------------------------------------
+
+# what is written, and how far the two decoders may be apart: lossy ones are two implementations of one standard
+KINDS: dict[str, tuple[bytes, int]] = {
+    "jpeg": (encoded(photo(), "JPEG"), 2),
+    "jpeg, no subsampling": (encoded(photo(), "JPEG", subsampling=0, quality=95), 2),
+    "jpeg, progressive": (encoded(photo(), "JPEG", progressive=True), 2),
+    "jpeg, grey": (encoded(photo().convert("L"), "JPEG"), 2),
+    "jpeg, CMYK": (encoded(photo().convert("CMYK"), "JPEG", quality=95), 3),
+    "png": (encoded(photo(), "PNG"), 0),
+    "png, grey": (encoded(photo().convert("L"), "PNG"), 0),
+    "png, one bit": (encoded(photo().convert("1"), "PNG"), 0),
+    "png, palette": (encoded(photo().quantize(64), "PNG"), 0),
+    "png, palette of two bits": (encoded(photo().quantize(4), "PNG", bits=2), 0),
+    "png, palette with alpha": (encoded(translucent().quantize(64), "PNG"), 1),
+    "png, one colour transparent": (encoded(photo(), "PNG", transparency=photo().getpixel((3, 4))), 1),
+    "png, alpha": (encoded(translucent(), "PNG"), 1),
+    "png, grey with alpha": (encoded(translucent().convert("LA"), "PNG"), 1),
+    "webp": (encoded(photo(), "WEBP"), 2),
+    "webp, lossless": (encoded(photo(), "WEBP", lossless=True), 0),
+    "webp, alpha": (encoded(translucent(), "WEBP", lossless=True, exact=True), 1),
+    "bmp": (encoded(photo(), "BMP"), 0),
+    "bmp, grey": (encoded(photo().convert("L"), "BMP"), 0),
+    "bmp, palette": (encoded(photo().quantize(64), "BMP"), 0),
+    "bmp, one bit": (encoded(photo().convert("1"), "BMP"), 0),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_decodes_as_pillow_does(kind: str) -> None:
+    content, allowed = KINDS[kind]
+    decoded = pixels.decode(content, kind)
+    assert decoded.flags.c_contiguous
+    assert largest_difference(decoded, pillows(content)) <= allowed
+
+
+def test_one_pixel() -> None:
+    one = Image.fromarray(np.array([[[10, 200, 30]]], np.uint8))
+    assert pixels.decode(encoded(one, "PNG"), "one").tolist() == [[[10, 200, 30]]]
+
+
+def test_alpha_is_blended_over_white() -> None:
+    values = np.array([[[0, 0, 0, 0], [0, 0, 0, 255], [200, 100, 0, 128]]], np.uint8)
+    decoded = pixels.decode(encoded(Image.fromarray(values), "PNG"), "alpha")
+    assert decoded.tolist() == [[[255, 255, 255], [0, 0, 0], [227, 177, 127]]]  # 200 * 128/255 + 127 = 227.4 ...
+
+
+def test_16_bits_keep_their_upper_8() -> None:
+    grey = np.array([[0x0000, 0x00FF, 0x0100, 0x80FF, 0xFFFF]], np.uint16)
+    decoded = pixels.decode(encoded(Image.fromarray(grey), "PNG"), "grey16")
+    assert decoded[0, :, 0].tolist() == [0, 0, 1, 0x80, 0xFF]
+    assert (decoded == decoded[:, :, :1]).all()
+    colour = png(2, 1, 16, 2, struct.pack(">BHHHHHH", 0, 0x1234, 0xABCD, 0xFF00, 0, 1, 2))
+    assert pixels.decode(colour, "colour16").tolist() == [[[0x12, 0xAB, 0xFF], [0, 0, 0]]]
+    translucent16 = png(1, 1, 16, 6, struct.pack(">BHHHH", 0, 0x6400, 0, 0xFFFF, 0x8000))
+    assert pixels.decode(translucent16, "alpha16").tolist() == [[[177, 127, 255]]]
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation_is_undone(format: str, orientation: int) -> None:
+    tags = Image.Exif()
+    tags[0x0112] = orientation
+    content = encoded(photo(), format, exif=tags.tobytes())
+    reference = pillows(content)
+    assert largest_difference(pixels.decode(content, "turned"), reference) <= 2
+    assert reference.shape[:2] == ((61, 83) if orientation < 5 else (83, 61))
+
+
+# --- what can't be decoded -------------------------------------------------------------------------------------------
+
+
+def png(width: int, height: int, bits: int, colour: int, rows: bytes) -> bytes:
+    """A PNG by hand: sizes, bit depth, colour type, filtered rows."""
+
+    def chunk(kind: bytes, payload: bytes) -> bytes:
+        return struct.pack(">I", len(payload)) + kind + payload + struct.pack(">I", zlib.crc32(kind + payload))
+
+    header = struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0)
+    chunks = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + chunks
+
+
+def claiming(content: bytes, format: str, width: int, height: int) -> bytes:
+    """The same file, with another size in its header."""
+    if format == "PNG":
+        return png(width, height, 8, 2, b"")
+    changed = bytearray(content)
+    if format == "JPEG":
+        struct.pack_into(">HH", changed, content.index(b"\xff\xc0") + 5, height, width)
+    if format == "BMP":
+        struct.pack_into("<ii", changed, 18, width, height)
+    return bytes(changed)
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "BMP"])
+def test_a_bomb_is_named_before_it_goes_off(format: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    bomb = claiming(encoded(photo(8, 8), format), format, 60_000, 60_000)
+    monkeypatch.setattr(pixels, "_decoded", lambda *_: pytest.fail("it was decoded"))
+    with pytest.raises(UnusableFile, match=r"bomb: its header claims 60000x60000 pixels, more than the 100,000,000"):
+        pixels.decode(bomb, "bomb")
+
+
+def test_the_limit_can_be_set() -> None:
+    content = encoded(photo(10, 10), "PNG")
+    assert pixels.decode(content, "small", max_pixels=100).shape == (10, 10, 3)
+    with pytest.raises(UnusableFile, match="more than the 99"):
+        pixels.decode(content, "small", max_pixels=99)
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "BMP"])
+@pytest.mark.parametrize("left", [0.0, 0.05, 0.3, 0.7, 0.99])
+def test_truncated_files_are_named(tmp_path: Path, format: str, left: float) -> None:
+    content = encoded(photo(), format)
+    path = tmp_path / "half.img"
+    path.write_bytes(content[: int(len(content) * left)])
+    with pytest.raises(UnusableFile, match=r"half\.img: .*(truncated|empty)"):
+        pixels.read(path)
+
+
+def test_a_header_with_nothing_behind_it() -> None:
+    with pytest.raises(UnusableFile, match=r"hollow\.png: the PNG file can't be decoded"):
+        pixels.decode(png(20, 20, 8, 2, b"")[:33] + png(1, 1, 8, 2, b"")[-12:], "hollow.png")
+
+
+def test_a_text_file_named_jpg(tmp_path: Path) -> None:
+    path = tmp_path / "notes.jpg"
+    path.write_text("not a picture at all\n")
+    with pytest.raises(UnusableFile, match=r"notes\.jpg: an unknown type of file.*JPEG, PNG, WebP and BMP"):
+        pixels.read(path)
+
+
+def test_a_file_that_is_not_there_and_a_folder(tmp_path: Path) -> None:
+    with pytest.raises(UnusableFile, match=r"gone\.png: can't be read \(No such file"):
+        pixels.read(tmp_path / "gone.png")
+    with pytest.raises(UnusableFile, match="can't be read"):
+        pixels.read(tmp_path)
+
+
+# --- fitting ---------------------------------------------------------------------------------------------------------
+
+
+def columns(*values: int) -> NDArray[np.uint8]:
+    """A picture of one row, each value in three channels: uint8 [1, N, 3]."""
+    return np.repeat(np.array([values], np.uint8)[:, :, None], 3, axis=2)
+
+
+def test_the_same_size_is_the_same_pixels() -> None:
+    image = np.asarray(photo())
+    for resize in pixels.RESIZE_RULES:
+        fitted = pixels.fit(image[:, ::-1], 61, 83, resize)
+        assert np.array_equal(fitted, image[:, ::-1])
+        assert fitted.flags.c_contiguous
+
+
+def test_crop_takes_the_centre() -> None:
+    wide = columns(0, 1, 2, 3, 4, 5, 6, 7, 8, 9).repeat(4, axis=0)  # 4 x 10
+    assert pixels.fit(wide, 4, 4, "crop")[0, :, 0].tolist() == [3, 4, 5, 6]
+    assert pixels.fit(wide, 2, 2, "crop")[0, :, 0].tolist() == [4, 6]  # means of 3, 4 and of 5, 6, halves to even
+    tall = wide.transpose(1, 0, 2)
+    assert pixels.fit(tall, 4, 4, "crop")[:, 0, 0].tolist() == [3, 4, 5, 6]
+
+
+def test_letterbox_keeps_everything_between_borders_of_128() -> None:
+    wide = columns(10, 10, 50, 50).repeat(2, axis=0)  # 2 x 4 into 4 x 4: a row above, a row below
+    boxed = pixels.fit(wide, 4, 4, "letterbox")
+    assert boxed[:, :, 0].tolist() == [[128] * 4, [10, 10, 50, 50], [10, 10, 50, 50], [128] * 4]
+    half = pixels.fit(wide, 2, 2, "letterbox")  # 1 x 2 inside; the odd row of border lies below
+    assert half[:, :, 0].tolist() == [[10, 50], [128, 128]]
+    tall = pixels.fit(wide.transpose(1, 0, 2), 4, 4, "letterbox")
+    assert np.array_equal(tall, boxed.transpose(1, 0, 2))
+
+
+def test_shrinking_averages() -> None:
+    """Area averaging sees every pixel; interpolation would miss most of them and alias."""
+    fine = columns(*([0, 200] * 16)).repeat(8, axis=0)
+    assert (pixels.fit(fine, 2, 4, "stretch") == 100).all()
+
+
+def test_growing_interpolates() -> None:
+    """Half-pixel centres: of 0, 100 the four values are 0, 25, 75, 100."""
+    assert pixels.fit(columns(0, 100), 1, 4, "stretch")[0, :, 0].tolist() == [0, 25, 75, 100]
+
+
+def test_one_side_shrinks_the_other_grows() -> None:
+    fine = columns(*([0, 200] * 16)).repeat(2, axis=0)
+    fine[1] //= 2  # averages: 100 above, 50 below
+    assert pixels.fit(fine, 4, 4, "stretch")[:, 0, 0].tolist() == [100, 88, 63, 50]  # 87.5 and 62.5, halves up
+
+
+@pytest.mark.parametrize("resize", pixels.RESIZE_RULES)
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (2, 300), (300, 2), (32, 32), (97, 31)])
+def test_every_size_comes_out(resize: str, height: int, width: int) -> None:
+    for have in [(1, 1), (1, 500), (500, 1), (61, 83)]:
+        image = np.full((*have, 3), 77, np.uint8)
+        fitted = pixels.fit(image, height, width, resize)
+        assert fitted.shape == (height, width, 3)
+        assert fitted.dtype == np.uint8
+        assert fitted.flags.c_contiguous
+        assert set(np.unique(fitted)) <= {77, pixels.PAD}
+        assert (fitted == 77).any()
+
+
+def test_an_unknown_rule_names_the_nearest() -> None:
+    with pytest.raises(UsageError, match="no resize rule 'letterbx'; did you mean 'letterbox'"):
+        pixels.fit(np.zeros((4, 4, 3), np.uint8), 4, 4, "letterbx")
+
+
+def test_load_is_fit_of_read(tmp_path: Path) -> None:
+    path = tmp_path / "photo.png"
+    photo().save(path)
+    assert np.array_equal(pixels.load(path, 20, 24, "crop"), pixels.fit(np.asarray(photo()), 20, 24, "crop"))

@@ -1,0 +1,102 @@
+"""The data verb: records, not prints."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from edgecnn.data import DataSpec
+from edgecnn.data.sources import cifar10
+from edgecnn.errors import UnusableFile, UsageError
+from edgecnn.records import to_json
+from edgecnn.verbs import data
+
+
+@pytest.fixture(autouse=True)
+def no_data_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("EDGECNN_DATA", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+def small_cifar10(folder: Path) -> None:
+    """Each file with ten records, for a cifar10.RECORDS of ten."""
+    folder.mkdir(parents=True)
+    records = np.zeros((10, 3073), np.uint8)
+    records[:, 0] = range(10)
+    for file in (*cifar10.FILES["train"], *cifar10.FILES["test"]):
+        records.tofile(folder / file)
+
+
+def test_list(tmp_path: Path) -> None:
+    rows = {row.name: row for row in data.list_sources(tmp_path).sources}
+    assert rows["cifar10"].folder is None
+    assert rows["cifar10_mini"].folder is not None
+    (tmp_path / "cifar-10-batches-bin").mkdir()
+    (tmp_path / "cifar-10-batches-bin/data_batch_1.bin").touch()
+    rows = {row.name: row for row in data.list_sources(tmp_path).sources}
+    assert rows["cifar10"].folder == str(tmp_path / "cifar-10-batches-bin")
+
+
+def test_get_downloads_only_what_is_not_there_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fetched: list[Path] = []
+
+    def fetch(archive: object, target_dir: Path, progress: object) -> Path:
+        fetched.append(target_dir)
+        return target_dir / "cifar-10-batches-bin"
+
+    monkeypatch.setattr(data, "fetch", fetch)
+    monkeypatch.setattr(cifar10, "RECORDS", 10)
+    folder = tmp_path / "cifar-10-batches-bin"
+    assert data.get("cifar10", tmp_path) == data.DataGet("cifar10", str(folder), downloaded=True)
+    small_cifar10(folder)
+    assert data.get("cifar10", tmp_path) == data.DataGet("cifar10", str(folder), downloaded=False)
+    assert data.get("cifar10").folder == str(tmp_path / "cache/edgecnn/cifar-10-batches-bin")
+    (folder / "test_batch.bin").write_bytes(b"half")
+    assert data.get("cifar10", tmp_path).downloaded
+    assert fetched == [tmp_path, tmp_path / "cache/edgecnn", tmp_path]
+
+
+def test_get_what_is_bundled_and_what_there_is_not() -> None:
+    assert not data.get("cifar10_mini").downloaded
+    with pytest.raises(UsageError, match="did you mean 'cifar10'"):
+        data.get("cifar100")
+
+
+def test_check_a_source() -> None:
+    record = data.check(DataSpec("cifar10_mini", None, 0.1, 32, 32, "crop"))
+    assert [(count.split, count.n) for count in record.splits] == [("train", 4500), ("val", 500), ("test", 1000)]
+    assert record.splits[2].per_class["cat"] == 100
+    assert record.broken == ()
+
+
+def test_check_folders_lists_every_broken_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for split, count in (("train", 10), ("test", 3)):
+        for label in ("cat", "dog"):
+            (tmp_path / split / label).mkdir(parents=True)
+            for i in range(count):
+                Image.new("RGB", (30, 20), (i, i, i)).save(tmp_path / split / label / f"{i}.png")
+    (tmp_path / "train/cat/4.png").write_bytes((tmp_path / "train/cat/4.png").read_bytes()[:50])
+    (tmp_path / "test/dog/0.png").write_text("text")
+    (tmp_path / "test/dog/readme.md").write_text("text")
+    record = data.check(DataSpec(None, str(tmp_path), 0.1, 32, 32, "crop"))
+    assert [(count.split, count.n, count.per_class) for count in record.splits] == [
+        ("train", 18, {"cat": 9, "dog": 9}),
+        ("val", 2, {"cat": 1, "dog": 1}),
+        ("test", 6, {"cat": 3, "dog": 3}),
+    ]
+    assert [broken.name for broken in record.broken] == ["train/cat/4.png", "test/dog/0.png"]
+    assert "truncated" in record.broken[0].reason
+    assert "unknown type of file" in record.broken[1].reason
+    assert len(record.notes) == 1
+    assert json.loads(json.dumps(to_json(record)))["schema"] == "edgecnn.data/1"
+    assert capsys.readouterr().out == ""
+
+
+def test_check_of_what_is_unusable_as_a_whole(tmp_path: Path) -> None:
+    (tmp_path / "train/cat").mkdir(parents=True)
+    with pytest.raises(UnusableFile, match="needs at least two classes"):
+        data.check(DataSpec(None, str(tmp_path), 0.1, 32, 32, "crop"))
