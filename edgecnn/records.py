@@ -6,6 +6,7 @@ written to a temporary name in the same folder, synced, and renamed; a folder li
 
 from __future__ import annotations
 
+import collections.abc
 import dataclasses
 import errno
 import hashlib
@@ -113,7 +114,7 @@ def to_json(record: Any) -> Any:
     """A record (or a container of records) as what `json.dumps` takes."""
     if dataclasses.is_dataclass(record) and not isinstance(record, type):
         return {field.name: to_json(getattr(record, field.name)) for field in dataclasses.fields(record)}
-    if isinstance(record, dict):
+    if isinstance(record, collections.abc.Mapping):
         return {str(key): to_json(value) for key, value in record.items()}
     if isinstance(record, list | tuple):
         return [to_json(value) for value in record]
@@ -159,7 +160,7 @@ def _decode(kind: Any, value: Any, where: str) -> Any:
         if len(kinds) != len(value):
             raise UnusableFile(f"{where}: expected {len(kinds)} values, got {len(value)}")
         return tuple(_decode(k, v, f"{where}[{i}]") for i, (k, v) in enumerate(zip(kinds, value, strict=True)))
-    if origin is dict:
+    if origin in (dict, collections.abc.Mapping):
         if not isinstance(value, dict):
             raise UnusableFile(f"{where}: expected an object, got {type(value).__name__}")
         return {key: _decode(parameters[1], v, f"{where}.{key}") for key, v in value.items()}
