@@ -17,6 +17,9 @@ from edgecnn.quantize.ranges import Range
 
 LOGIT_MARGIN = 0.1
 """The logits' range is widened by a tenth: test pictures reach further than calibration ones."""
+OFF_THE_TIES = 1.0 / 256.0
+"""A sum's range is widened by this much. Two inputs that both reach relu6's 6 make a sum of 12, whose steps are exactly
+twice theirs: every other sum falls between two steps, and engines round halves differently (a sixth of all values)."""
 BIAS_LIMIT = 2**30
 """A bias takes at most half of int32; the other half is for the products."""
 SMALLEST_MULTIPLIER = 2.0**-30
@@ -42,6 +45,8 @@ def _grid_of(op: Op, grids: Mapping[str, Grid], ranges: Mapping[str, Range], fin
     if final:
         margin = LOGIT_MARGIN / 2 * (seen.high - seen.low)
         seen = Range(seen.low - margin, seen.high + margin)
+    if op.type == "Add":
+        seen = Range(seen.low * (1 + OFF_THE_TIES), seen.high * (1 + OFF_THE_TIES))
     floor = max(grid.scale for grid in inputs) / 128.0 if op.type == "Add" else 0.0
     return asymmetric(seen, floor)
 

@@ -82,12 +82,6 @@ class Train(Section):
     threads: Annotated[int, Field(ge=1, le=1024)] | None = None
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
 
-    @model_validator(mode="after")
-    def _warm_up_ends(self) -> Train:
-        if self.warmup_epochs >= self.epochs and self.warmup_epochs > 0:
-            raise ValueError(f"warmup_epochs ({self.warmup_epochs:g}) must be shorter than epochs ({self.epochs})")
-        return self
-
 
 class Calibration(Section):
     """The training pictures that activation ranges are read from."""

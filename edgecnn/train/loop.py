@@ -70,7 +70,10 @@ class Epoch:
 
 
 def learning_rate(settings: Settings, position: float) -> float:
-    """The rate at `position` epochs: linear warm-up, then half a cosine to zero (arXiv:1608.03983, without restarts)."""
+    """The rate at `position` epochs: linear warm-up, then half a cosine to zero (arXiv:1608.03983, without restarts).
+
+    A run that is no longer than its warm-up is all warm-up.
+    """
     if position < settings.warmup_epochs:
         return settings.lr0 * position / settings.warmup_epochs
     share = (position - settings.warmup_epochs) / (settings.epochs - settings.warmup_epochs)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import os
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -46,11 +49,25 @@ class LiteRT:
         """Open and allocate; whatever the library says against a file is UnusableFile."""
         module, _ = _library()
         try:
-            interpreter = module.Interpreter(model_path=str(path), num_threads=threads)
-            interpreter.allocate_tensors()
+            with _without_greeting():
+                interpreter = module.Interpreter(model_path=str(path), num_threads=threads)
+                interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise UnusableFile(f"{path}: LiteRT can't open it ({str(error).splitlines()[0]})") from error
         return LiteRTSession(interpreter)
+
+
+@contextlib.contextmanager
+def _without_greeting() -> Iterator[None]:
+    """Hold back the line that LiteRT writes to file descriptor 2 when it first makes its delegate."""
+    kept = os.dup(2)
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
 
 
 def _library() -> tuple[Any, str]:

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
 from edgecnn.formats import Array, Details
 from edgecnn.graph.canonical import IMAGE
 from edgecnn.graph.edit import Graph
@@ -31,13 +29,13 @@ class TFLiteFormat:
 
     def cut(self, model: Path, program: Program, op: Op, folder: Path) -> Path | None:
         """The operators between two tensors; None for a flatten that the file does not need."""
-        from edgecnn.formats.tflite.write import CORE, cut
+        from edgecnn.formats.tflite.write import cut
 
         def name(tensor: Tensor) -> str:
             makers = [maker for maker in program.ops if maker.output == tensor]
             if makers and _follows_global_pool(makers[0]):
                 return name(makers[0].inputs[0])
-            return tensor.name + (CORE if tensor.value == IMAGE else "")
+            return tensor.name
 
         if _follows_global_pool(op):
             return None
@@ -46,12 +44,10 @@ class TFLiteFormat:
         return path
 
     def encode(self, tensor: Tensor, values: Array) -> Array:
-        """NHWC, int8; the image is float32 in an fp32 file (where no other tensor has a grid)."""
+        """NHWC, int8; the image as it is."""
         from edgecnn.formats.tflite.layout import to_file
 
-        if tensor.value == IMAGE:
-            return np.ascontiguousarray(values ^ np.uint8(128)).view(np.int8)
-        return to_file(tensor, values)
+        return values if tensor.value == IMAGE else to_file(tensor, values)
 
     def decode(self, tensor: Tensor, values: Array) -> Array:
         """NCHW, uint8."""

@@ -1,0 +1,33 @@
+"""edgecnn: from a recipe to int8 models that behave the same on every runtime, with proof.
+
+    run = edgecnn.train("recipes/quickstart.yaml")
+    artifacts = edgecnn.export(run)
+    certificate = edgecnn.verify(artifacts)
+    edgecnn.load(artifacts[0].path).predict(image)
+
+Importing does nothing: each name is loaded when it is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "train": "edgecnn.verbs.train",
+    "export": "edgecnn.verbs.export",
+    "verify": "edgecnn.verbs.verify",
+    "evaluate": "edgecnn.verbs.eval",
+    "predict": "edgecnn.verbs.predict",
+    "inspect": "edgecnn.verbs.inspect",
+    "load": "edgecnn.edge.artifact",
+}
+__all__ = ["__version__", "evaluate", "export", "inspect", "load", "predict", "train", "verify"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'edgecnn' has no attribute '{name}'")

@@ -1,0 +1,242 @@
+"""One function a verb: read the flags, call the verb, print its record."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from edgecnn import __version__
+from edgecnn.cli.options import TARGETS, Voice, data_option, flattened, overrides, threads_option, voice
+
+FOLDER = click.Path(path_type=Path)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="edgecnn")
+def edgecnn() -> None:
+    """From pictures to int8 models that agree on every runtime, with proof.
+
+    \b
+    edgecnn train recipes/quickstart.yaml     a run folder with checkpoints and plots
+    edgecnn export --int8 --target all        TFLite, ONNX and OpenVINO files on one set of scales
+    edgecnn verify                            accuracy and parity on the test split, certified
+    edgecnn predict cifar10-ds PICTURE        a packaged model on your picture
+    """
+
+
+@edgecnn.command()
+@click.argument("recipe", metavar="RECIPE|RUN")
+@click.argument("settings", nargs=-1, metavar="[KEY=VALUE ...]")
+@data_option
+@voice
+def train(recipe: str, settings: tuple[str, ...], data_dir: Path | None, voice: Voice) -> None:
+    """Train a recipe in a new run folder, or go on with RUN.
+
+    KEY=VALUE replaces a value of the recipe: train.epochs=5
+    """
+    from edgecnn.cli import show, show_models
+    from edgecnn.cli.progress import TrainingView
+    from edgecnn.verbs.train import train as verb
+
+    with TrainingView(voice) as view:
+        record = verb(recipe, overrides(settings), data_dir=data_dir, listener=view)
+    show.answer(voice, record, show_models.trained)
+
+
+@edgecnn.command()
+@click.argument("recipe", metavar="RECIPE|RUN")
+@data_option
+@voice
+def inspect(recipe: str, data_dir: Path | None, voice: Voice) -> None:
+    """Shapes, parameters, multiply-adds and receptive fields, layer by layer."""
+    from edgecnn.cli import show, show_models
+    from edgecnn.verbs.inspect import inspect as verb
+
+    show.answer(voice, verb(recipe, data_dir=data_dir), show_models.inspected)
+
+
+@edgecnn.command("eval")
+@click.argument("model", metavar="[RUN|ARTIFACT]", required=False)
+@click.option("--split", type=click.Choice(["test", "val", "train"]), default="test", show_default=True)
+@click.option("--data-source", metavar="SOURCE|FOLDER", help="Other pictures than the model's own.")
+@click.option("--limit", type=click.IntRange(min=1), help="Only the first N pictures.")
+@data_option
+@threads_option
+@voice
+def evaluate(
+    model: str | None,
+    split: str,
+    data_source: str | None,
+    limit: int | None,
+    data_dir: Path | None,
+    threads: int,
+    voice: Voice,
+) -> None:
+    """Accuracy of a run's best checkpoint, or of an artifact, on a split."""
+    from edgecnn.cli import show, show_models
+    from edgecnn.verbs.eval import evaluate as verb
+    from edgecnn.verbs.folders import find_run
+
+    if model is None:
+        model = str(find_run(None).path)
+        voice.message(f"run {model}")
+    record = verb(model, split=split, data_source=data_source, limit=limit, data_dir=data_dir, threads=threads)
+    show.answer(voice, record, show_models.evaluated)
+
+
+@edgecnn.command()
+@click.argument("run", metavar="[RUN]", required=False)
+@click.option("--target", "--format", "targets", type=TARGETS, multiple=True, help="tflite, onnx, openvino or all.")
+@click.option("--int8", is_flag=True, help="Static w8a8: int8 weights per channel, 8-bit activations.")
+@click.option("--fp32", is_flag=True, help="32-bit floats.")
+@click.option("--out", type=FOLDER, help="The export's folder (default: in the run, by time).")
+@data_option
+@voice
+def export(
+    run: str | None,
+    targets: tuple[tuple[str, ...], ...],
+    int8: bool,
+    fp32: bool,
+    out: Path | None,
+    data_dir: Path | None,
+    voice: Voice,
+) -> None:
+    """Write a run's best checkpoint as model files.
+
+    Without RUN, the newest run. Targets and precisions not given are the recipe's. int8 is decided once, on training
+    pictures; every target gets the same scales.
+    """
+    from edgecnn.cli import show, show_models
+    from edgecnn.verbs.export import export as verb
+    from edgecnn.verbs.folders import find_run
+
+    if run is None:
+        run = str(find_run(None).path)
+        voice.message(f"run {run}")
+    precisions = [name for name, asked in (("fp32", fp32), ("int8", int8)) if asked]
+    record = verb(
+        run, targets=flattened(targets), precisions=precisions, out=out, data_dir=data_dir, message=voice.message
+    )
+    show.answer(voice, record, show_models.exported)
+
+
+@edgecnn.command()
+@click.argument("export", metavar="[RUN|EXPORT]", required=False)
+@data_option
+@threads_option
+@voice
+def verify(export: str | None, data_dir: Path | None, threads: int, voice: Voice) -> None:
+    """Hold every exported file against fp32 and against each other, on the whole test split.
+
+    Writes certificate.json beside them; leaves with exit code 7 when a limit is passed.
+    """
+    from edgecnn.cli import show, show_models
+    from edgecnn.errors import GateFailed
+    from edgecnn.verbs.folders import find_export
+    from edgecnn.verbs.verify import verify as verb
+
+    folder = find_export(export)
+    certificate = verb(folder, data_dir=data_dir, threads=threads, message=voice.message)
+    show.answer(voice, certificate, show_models.verified)
+    if not certificate.passed:
+        count = len(certificate.failures)
+        raise GateFailed(f"{folder}: {count} check{'s' if count > 1 else ''} failed; the first: {certificate.failures[0]}")
+
+
+@edgecnn.command()
+@click.argument("model", metavar="ARTIFACT")
+@click.argument("images", nargs=-1, required=True, metavar="IMAGE ...", type=FOLDER)
+@click.option("--top", type=click.IntRange(min=1), default=5, show_default=True, help="How many labels.")
+@click.option("--runtime", help="litert, onnxruntime or openvino (default: the first that reads the file).")
+@threads_option
+@voice
+def predict(model: str, images: tuple[Path, ...], top: int, runtime: str | None, threads: int, voice: Voice) -> None:
+    """Classify pictures with an artifact, a run's artifact or a packaged model (cifar10-ds)."""
+    from edgecnn.cli import show, show_models
+    from edgecnn.verbs.predict import predict as verb
+
+    show.answer(voice, verb(model, images, top=top, runtime=runtime, threads=threads), show_models.predicted)
+
+
+@edgecnn.group()
+def data() -> None:
+    """Data sets: which there are, getting one, looking through pictures."""
+
+
+@data.command("list")
+@data_option
+@voice
+def data_list(data_dir: Path | None, voice: Voice) -> None:
+    """The registered data sets and where they lie."""
+    from edgecnn.cli import show
+    from edgecnn.verbs.data import list_sources
+
+    show.answer(voice, list_sources(data_dir), show.sources)
+
+
+@data.command("get")
+@click.argument("name")
+@data_option
+@voice
+def data_get(name: str, data_dir: Path | None, voice: Voice) -> None:
+    """Download a data set and check its checksum."""
+    from edgecnn.cli import show
+    from edgecnn.cli.progress import download
+    from edgecnn.verbs.data import get
+
+    with download(voice, name) as progress:
+        record = get(name, data_dir, progress)
+    show.answer(voice, record, show.got)
+
+
+@data.command("check")
+@click.argument("source", metavar="SOURCE|FOLDER")
+@data_option
+@voice
+def data_check(source: str, data_dir: Path | None, voice: Voice) -> None:
+    """Count the pictures of each class and name every one that can't be read (exit code 3)."""
+    from edgecnn.cli import show
+    from edgecnn.errors import UnusableFile
+    from edgecnn.verbs.data import check, spec_of
+
+    record = check(spec_of(source), data_dir)
+    show.answer(voice, record, show.checked)
+    if record.broken:
+        raise UnusableFile(f"{source}: {len(record.broken)} pictures can't be used; mend or remove them")
+
+
+@edgecnn.group()
+def devices() -> None:
+    """Profiles of the devices that models are made for."""
+
+
+@devices.command("list")
+@voice
+def devices_list(voice: Voice) -> None:
+    """The profiles there are."""
+    from edgecnn.cli import show
+    from edgecnn.verbs.devices import list_devices
+
+    show.answer(voice, list_devices(), show.devices)
+
+
+@devices.command("show")
+@click.argument("name")
+@voice
+def devices_show(name: str, voice: Voice) -> None:
+    """One profile: cores, instruction sets, peak rates with their sources."""
+    from edgecnn.cli import show
+    from edgecnn.verbs.devices import show_device
+
+    show.answer(voice, show_device(name), show.device)
+
+
+@edgecnn.command()
+@voice
+def doctor(voice: Voice) -> None:
+    """What is installed, what is missing, and the command that mends it."""
+    from edgecnn.cli import show
+    from edgecnn.verbs.doctor import doctor as verb
+
+    show.answer(voice, verb(), show.doctored)

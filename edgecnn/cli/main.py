@@ -1,0 +1,65 @@
+"""From an exception to one sentence and an exit code."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from types import FrameType
+
+import click
+
+from edgecnn.cli.commands import edgecnn
+from edgecnn.errors import EdgecnnError, OutOfResources, RecipeError
+
+BROKEN_PIPE = 141
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and leave with its exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        edgecnn.main(given, prog_name="edgecnn", standalone_mode=False)
+    except click.exceptions.Exit as done:
+        sys.exit(done.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except (KeyboardInterrupt, click.Abort):
+        _say("stopped")
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(BROKEN_PIPE)
+    except EdgecnnError as error:
+        _explain(error, "--debug" in given)
+        sys.exit(error.exit_code)
+    except MemoryError:
+        _say("error: out of memory; try a smaller train.batch or input.size")
+        sys.exit(OutOfResources.exit_code)
+    except Exception as error:  # noqa: BLE001 - the last place where a fault of our own can be said in one sentence
+        if "--debug" in given:
+            traceback.print_exc()
+        _say(f"error: a fault of edgecnn: {type(error).__name__}: {error}; please report it with the output of --debug")
+        sys.exit(1)
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    sys.exit(128 + number)
+
+
+def _explain(error: EdgecnnError, debug: bool) -> None:
+    if debug:
+        traceback.print_exception(error)
+    if isinstance(error, RecipeError) and len(error.problems) > 1:
+        _say(f"error: {len(error.problems)} problems in the recipe:")
+        for problem in error.problems:
+            _say(f"  {problem}")
+    else:
+        _say(f"error: {error}")
+
+
+def _say(text: str) -> None:
+    click.echo(text, err=True)

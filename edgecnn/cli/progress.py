@@ -1,0 +1,93 @@
+"""Progress on stderr: a bar with time left on a terminal, else a line an epoch or every ten seconds."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
+
+from edgecnn.cli.options import Voice
+from edgecnn.verbs.train import Listener
+
+if TYPE_CHECKING:
+    from edgecnn.train.loop import Epoch
+    from edgecnn.train.loop import Progress as TrainingProgress
+
+EVERY = 10.0
+"""Seconds between lines where there is no terminal."""
+
+
+class TrainingView(Listener):
+    """What a person sees of a training run."""
+
+    def __init__(self, voice: Voice) -> None:
+        self._voice = voice
+        self._console = Console(stderr=True)
+        self._bar = Progress(
+            TextColumn("epoch {task.fields[epoch]}"),
+            BarColumn(bar_width=None),
+            TextColumn("{task.fields[note]}"),
+            console=self._console,
+            transient=True,
+            disable=voice.quiet or not self._console.is_terminal,
+        )
+        self._task = self._bar.add_task("training", total=None, epoch="", note="")
+        self._said = time.monotonic()
+
+    def __enter__(self) -> TrainingView:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def message(self, text: str) -> None:
+        """A sentence above the bar."""
+        self._print(text)
+
+    def progress(self, progress: TrainingProgress) -> None:
+        """Move the bar, or say a line every ten seconds."""
+        done = (progress.epoch - 1) * progress.steps + progress.step
+        note = f"loss {progress.loss:.3f}  {progress.images_per_s:,.0f} images/s  {duration(progress.seconds_left)} left"
+        counted = f"{progress.epoch}/{progress.epochs}"
+        self._bar.update(self._task, total=progress.epochs * progress.steps, completed=done, epoch=counted, note=note)
+        if not self._console.is_terminal and time.monotonic() - self._said >= EVERY:
+            self._print(f"epoch {counted}, step {progress.step}/{progress.steps}: {note}")
+
+    def epoch(self, epoch: Epoch) -> None:
+        """One line an epoch."""
+        self._print(
+            f"epoch {epoch.epoch:>3}  loss {epoch.train_loss:.3f}  train {100 * epoch.train_top1:5.2f} %  "
+            f"val {100 * epoch.val_top1:5.2f} %  {epoch.images_per_s:,.0f} images/s  {epoch.seconds:.0f} s"
+        )
+
+    def _print(self, text: str) -> None:
+        self._said = time.monotonic()
+        if not self._voice.quiet:
+            self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+@contextmanager
+def download(voice: Voice, name: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar for a download; the function takes bytes so far and bytes in all."""
+    console = Console(stderr=True)
+    hidden = voice.quiet or not console.is_terminal
+    columns = (TextColumn(f"{name}"), BarColumn(bar_width=None), DownloadColumn())
+    with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
+        task = bar.add_task(name, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total or None)
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them: `45 s`, `12 min`, `1 h 40 min`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"

@@ -1,0 +1,115 @@
+"""Records for people: tables and plain sentences on stdout; or for scripts: one JSON document."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from rich.console import Console
+from rich.table import Table
+
+from edgecnn.cli.options import Voice
+from edgecnn.records import to_json
+from edgecnn.verbs.data import DataCheck, DataGet, DataList
+from edgecnn.verbs.devices import DeviceList, DeviceRecord
+from edgecnn.verbs.doctor import DoctorRecord
+
+Record = TypeVar("Record")
+
+
+def answer(voice: Voice, record: Record, show: Callable[[Console, Record], None]) -> None:
+    """Print a record: as JSON where that was asked for, else as `show` does."""
+    if voice.json:
+        print(json.dumps(to_json(record), indent=2, ensure_ascii=False))
+        return
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=120)
+    show(console, record)
+
+
+def table(title: str, *columns: str, left: int = 1) -> Table:
+    """A plain table whose first `left` columns are words and whose others are figures."""
+    made = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for i, column in enumerate(columns):
+        made.add_column(column, justify="left" if i < left else "right", overflow="fold")
+    return made
+
+
+def rows(made: Table, lines: Sequence[Sequence[str]]) -> Table:
+    """Fill a table."""
+    for line in lines:
+        made.add_row(*line)
+    return made
+
+
+def percent(share: float) -> str:
+    """A share of 1 as percent with two decimals."""
+    return f"{100 * share:.2f} %"
+
+
+def size(count: int) -> str:
+    """Bytes as KiB or MiB."""
+    return f"{count / 1024:,.1f} KiB" if count < 2**20 else f"{count / 2**20:,.2f} MiB"
+
+
+def sources(console: Console, record: DataList) -> None:
+    """`data list`."""
+    lines = [(row.name, row.folder or f"not here: edgecnn data get {row.name}", row.summary) for row in record.sources]
+    console.print(rows(table("", "source", "where", "what", left=3), lines))
+
+
+def got(console: Console, record: DataGet) -> None:
+    """`data get`."""
+    console.print(f"{record.source} is in {record.folder}" + ("" if record.downloaded else ", it was there already"))
+
+
+def checked(console: Console, record: DataCheck) -> None:
+    """`data check`."""
+    splits = [found.split for found in record.splits]
+    lines = [
+        (label, *(f"{found.per_class.get(label, 0):,}" for found in record.splits)) for label in record.labels
+    ]
+    total = ("in all", *(f"{found.n:,}" for found in record.splits))
+    console.print(rows(table(record.data, "class", *splits), [*lines, total]))
+    for note in record.notes:
+        console.print(f"note: {note}")
+    for broken in record.broken:
+        console.print(f"broken: {broken.reason}", soft_wrap=True)
+    console.print("every picture can be read" if not record.broken else f"{len(record.broken)} pictures can't be used")
+
+
+def devices(console: Console, record: DeviceList) -> None:
+    """`devices list`."""
+    lines = [(found.name, found.title, found.cpu, str(found.cores)) for found in record.devices]
+    console.print(rows(table("", "device", "what", "processor", "cores", left=3), lines))
+
+
+def device(console: Console, record: DeviceRecord) -> None:
+    """`devices show`."""
+    sets = ", ".join(record.instruction_sets)
+    console.print(f"{record.title}: {record.cores} x {record.cpu}, {record.architecture} ({sets})")
+    lines = [(bound.what, f"{bound.value:g} {bound.unit}", bound.source) for bound in record.bounds]
+    console.print(rows(table("Peak rates, all cores", "what", "at most", "source", left=3), lines))
+    for note in record.notes:
+        console.print(note)
+
+
+def doctored(console: Console, record: DoctorRecord) -> None:
+    """`doctor`."""
+    sets = " ".join(record.instruction_sets) or "no telling instruction sets"
+    console.print(f"edgecnn {record.edgecnn}, Python {record.python}, {record.architecture} ({sets})")
+    lines = [
+        (
+            feature.extra,
+            feature.purpose,
+            ", ".join(f"{name} {version}" for name, version in feature.installed.items()),
+            ", ".join(feature.missing) or "nothing",
+        )
+        for feature in record.features
+    ]
+    console.print(rows(table("", "extra", "for", "installed", "missing", left=4), lines))
+    for feature in record.features:
+        if feature.command:
+            console.print(f"for {feature.purpose}: {feature.command}", markup=False)

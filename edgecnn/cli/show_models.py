@@ -1,0 +1,128 @@
+"""What the verbs about models print: training, inspection, evaluation, export, verification, prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from edgecnn.cli.progress import duration
+from edgecnn.cli.show import percent, rows, size, table
+from edgecnn.verbs.eval import EvalRecord
+from edgecnn.verbs.export import ExportRecord
+from edgecnn.verbs.inspect import InspectRecord
+from edgecnn.verbs.parity import Parity
+from edgecnn.verbs.predict import PredictRecord
+from edgecnn.verbs.train import TrainRecord
+from edgecnn.verbs.verify import REFERENCE, Certificate
+
+BAR = 24
+
+
+def trained(console: Console, record: TrainRecord) -> None:
+    """`train`."""
+    console.print(
+        f"{record.run}: val {percent(record.val_top1)} in {record.epochs} epochs, {duration(record.seconds)}, "
+        f"{record.images_per_s:,.0f} images/s; {record.params:,} parameters, {record.macs / 1e6:.2f} M multiply-adds"
+    )
+    console.print(f"curves.png and confusion.png are in {record.run}; next: edgecnn export {record.run} --int8 --target all")
+
+
+def inspected(console: Console, record: InspectRecord) -> None:
+    """`inspect`."""
+    made = table(f"{record.name}, input {_shape(record.input)}", "layer", "type", "output", "params", "MACs", "sees", left=2)
+    for row in record.layers:
+        seen = f"{row.receptive_field[0]}x{row.receptive_field[1]}"
+        made.add_row(row.name, row.type, _shape(row.output), f"{row.params:,}", f"{row.macs:,}", seen)
+    made.add_row("in all", "", "", f"{record.params:,}", f"{record.macs:,}", "", style="bold")
+    console.print(made)
+    console.print("output: [C, H, W] or [N]; sees: receptive field in input pixels, rows x columns; MACs: multiply-adds of one picture")
+
+
+def evaluated(console: Console, record: EvalRecord) -> None:
+    """`eval`."""
+    made = table(f"{record.model} on {record.n:,} {record.split} pictures", "class", "accuracy")
+    for name, accuracy in record.per_class.items():
+        made.add_row(name, percent(accuracy))
+    console.print(made)
+    console.print(f"top-1 {percent(record.top1)}, top-5 {percent(record.top5)}")
+
+
+def exported(console: Console, record: ExportRecord) -> None:
+    """`export`."""
+    lines = [(f"{made.target}-{made.precision}", str(made.model), size(made.bytes)) for made in record]
+    console.print(rows(table("", "artifact", "file", "size", left=2), lines))
+    console.print(f"{len(record)} files in {duration(record.seconds)}, each opened by its runtime and checked")
+
+
+def verified(console: Console, record: Certificate) -> None:
+    """`verify`: the table, what differs, and the verdict."""
+    made = table(
+        f"{record.n:,} {record.split} pictures",
+        "model",
+        "top-1",
+        "drop, points (95 % interval)",
+        "McNemar p",
+        "same answer",
+        "logits within 1 step",
+        "at most",
+    )
+    against = {pair.b: pair for pair in record.parity if pair.a == REFERENCE}
+    for name, found in record.details.items():
+        drop = "" if name == "fp32" else f"{found.drop_pp:+.2f} ({found.drop_low_pp:+.2f} .. {found.drop_high_pp:+.2f})"
+        p = "" if name == "fp32" else f"{found.mcnemar_p:.2f}"
+        made.add_row(name, percent(found.top1), drop, p, *_parity_cells(against.get(name), record.float_apart.get(name)))
+    console.print(made)
+    console.print("int8 stands beside the reference, the QDQ graph in ONNX Runtime without optimizations; fp32 beside fp32.onnx", style="dim")
+    if record.logit_grid is not None:
+        _parity_between(console, record)
+    layers = sum(len(report.layers) for report in record.layers)
+    wrong = sum(check.reason is not None for report in record.layers for check in report.layers)
+    console.print(f"layers by themselves: {layers - wrong} of {layers} within one rounding step of the reference")
+    _failures(console, record)
+
+
+def _parity_cells(pair: Parity | None, apart: float | None) -> Sequence[str]:
+    if pair is not None:
+        return percent(pair.top1_agreement), f"{100 * pair.within_1:.3f} %", f"{pair.max_steps} steps"
+    return "", "", "" if apart is None else f"{apart:.0e} of the largest"
+
+
+def _parity_between(console: Console, record: Certificate) -> None:
+    made = table("int8 against int8", "", "", "same answer", "exact", "logits by steps apart", left=2)
+    for pair in record.parity:
+        if pair.a != REFERENCE:
+            spread = ", ".join(f"{level}: {count:,}" for level, count in pair.steps.items())
+            made.add_row(pair.a, pair.b, percent(pair.top1_agreement), percent(pair.exact), spread)
+    console.print(made)
+    grid = record.logit_grid
+    assert grid is not None, "asked for only where there is int8"
+    console.print(f"logits use {grid.levels} of 256 levels, {percent(grid.saturated)} at an end; {record.ties} ties for first place")
+
+
+def _failures(console: Console, record: Certificate) -> None:
+    if record.passed:
+        console.print("passed: certificate.json says so", style="green")
+        return
+    for failure in record.failures:
+        console.print(f"failed: {failure}", style="red", markup=False, soft_wrap=True)
+    for picture in record.worst:
+        answers = ", ".join(f"{name}: {label}" for name, label in picture.answers.items())
+        console.print(f"  {picture.name} ({picture.label}): {picture.steps} steps apart; {answers}", soft_wrap=True)
+
+
+def predicted(console: Console, record: Sequence[PredictRecord]) -> None:
+    """`predict`: a bar a label."""
+    for found in record:
+        if len(found.top) == 1:
+            console.print(f"{found.image}: {found.top[0].label} {percent(found.top[0].probability)}", soft_wrap=True)
+            continue
+        made = table(found.image, "label", "", "", left=1)
+        for prediction in found.top:
+            bar = "█" * round(BAR * prediction.probability)
+            made.add_row(prediction.label, percent(prediction.probability), f"{bar:<{BAR}}")
+        console.print(made)
+
+
+def _shape(shape: Sequence[int]) -> str:
+    return "x".join(str(size) for size in shape)

@@ -1,0 +1,58 @@
+"""`edgecnn doctor`: what is installed, what is missing, and the command that mends it."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+
+from edgecnn import __version__
+from edgecnn.edge.machine import instruction_sets
+
+LIBRARIES = (
+    ("train", "training", ("torch", "safetensors", "matplotlib")),
+    ("export", "exporting and quantizing", ("torch", "onnx", "onnxscript", "onnxruntime", "flatbuffers")),
+    ("tflite", "writing and running .tflite", ("ai-edge-litert", "flatbuffers")),
+    ("onnx", "running .onnx", ("onnxruntime",)),
+    ("openvino", "writing and running OpenVINO files", ("openvino",)),
+)
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One extra: what it is for, what of it is installed (name to version), what is missing, and the mend."""
+
+    extra: str
+    purpose: str
+    installed: dict[str, str]
+    missing: tuple[str, ...]
+    command: str | None
+
+
+@dataclass(frozen=True)
+class DoctorRecord:
+    """This installation."""
+
+    edgecnn: str
+    python: str
+    architecture: str
+    instruction_sets: tuple[str, ...]
+    features: tuple[Feature, ...]
+    schema: str = "edgecnn.doctor/1"
+
+
+def doctor() -> DoctorRecord:
+    """Look at what is installed; nothing is imported."""
+    features = tuple(_feature(*entry) for entry in LIBRARIES)
+    return DoctorRecord(__version__, platform.python_version(), platform.machine(), instruction_sets(), features)
+
+
+def _feature(extra: str, purpose: str, packages: tuple[str, ...]) -> Feature:
+    installed, missing = {}, []
+    for package in packages:
+        try:
+            installed[package] = version(package)
+        except PackageNotFoundError:
+            missing.append(package)
+    command = f"pip install 'edgecnn[{extra}]'" if missing else None
+    return Feature(extra, purpose, installed, tuple(missing), command)

@@ -1,0 +1,122 @@
+"""`edgecnn eval`: a run's checkpoint or an artifact on a split of its pictures, or of others."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from edgecnn import run as runs
+from edgecnn.data import DataSpec, Pictures, open_dataset
+from edgecnn.data.sources import sources
+from edgecnn.edge import artifact
+from edgecnn.errors import UnusableFile, UsageError
+from edgecnn.graph.edit import Array
+from edgecnn.metrics import confusion, top1, topk
+from edgecnn.recipe import load_recipe
+from edgecnn.run import Run
+from edgecnn.verbs.export import load_module, torch_outputs
+from edgecnn.verbs.folders import find_artifact, find_run, read_export
+from edgecnn.verbs.train import data_spec
+
+
+VAL_FRACTION = 0.1
+"""What counts as val in pictures that come without a recipe and without a val folder."""
+
+
+@dataclass(frozen=True)
+class EvalRecord:
+    """Accuracies in 0..1; `confusion[i][j]` counts pictures of class i that were called j."""
+
+    model: Path
+    split: str
+    n: int
+    top1: float
+    top5: float
+    per_class: dict[str, float]
+    confusion: tuple[tuple[int, ...], ...]
+    schema: str = "edgecnn.eval/1"
+
+
+def evaluate(
+    model: Path | str | None = None,
+    *,
+    split: str = "test",
+    data_source: str | None = None,
+    limit: int | None = None,
+    data_dir: Path | None = None,
+    threads: int = 1,
+) -> EvalRecord:
+    """Evaluate a run's best checkpoint in torch, or an artifact in its runtime.
+
+    `data_source` is a registered source or a folder of class folders, in the place of the model's own pictures; its
+    classes must be the model's. Raises UnusableFile, UsageError.
+    """
+    if model is None or runs.is_run(Path(model)):
+        return _evaluate_run(find_run(model), split, data_source, limit, data_dir)
+    folder = find_artifact(model)
+    opened = artifact.load(folder, threads=threads)
+    given = opened.manifest.input
+    spec = (
+        _own_spec(folder)
+        if data_source is None
+        else DataSpec(None, data_source, VAL_FRACTION, given.height, given.width, given.resize)
+    )
+    pictures = _pictures(spec, data_source, opened.manifest.labels, split, limit, data_dir)
+    return _record(folder, split, opened.values(opened.raw(pictures.images)), pictures, opened.manifest.labels)
+
+
+def _evaluate_run(
+    run: Run, split: str, data_source: str | None, limit: int | None, data_dir: Path | None
+) -> EvalRecord:
+    from edgecnn.train.checkpoint import read_state
+
+    recipe = load_recipe(run.resolved)
+    labels = read_state(run.best()).labels
+    pictures = _pictures(data_spec(recipe), data_source, labels, split, limit, data_dir)
+    logits = torch_outputs(load_module(recipe, run, len(labels)), pictures.images)
+    return _record(run.path, split, logits, pictures, labels)
+
+
+def _own_spec(folder: Path) -> DataSpec:
+    try:
+        return read_export(folder.parent).data
+    except UnusableFile as error:
+        raise UsageError(f"{folder}: does not say which pictures it was made for; name some with --data-source") from error
+
+
+def _pictures(
+    spec: DataSpec,
+    data_source: str | None,
+    labels: tuple[str, ...],
+    split: str,
+    limit: int | None,
+    data_dir: Path | None,
+) -> Pictures:
+    if data_source is not None:
+        known = data_source in sources()
+        spec = dataclasses.replace(
+            spec, source=data_source if known else None, folder=None if known else data_source
+        )
+    dataset = open_dataset(spec, data_dir)
+    if tuple(dataset.labels) != labels:
+        raise UsageError(f"the pictures' classes ({', '.join(dataset.labels[:5])} ...) are not the model's ({', '.join(labels[:5])} ...)")
+    pictures = dataset.load(split)
+    return pictures if limit is None else pictures.take(np.arange(min(limit, len(pictures))))
+
+
+def _record(model: Path, split: str, values: Array, pictures: Pictures, labels: tuple[str, ...]) -> EvalRecord:
+    table = confusion(values.argmax(axis=1), pictures.classes, len(labels))
+    totals = table.sum(axis=1)
+    per_class = {name: float(table[i, i] / totals[i]) for i, name in enumerate(labels) if totals[i]}
+    return EvalRecord(
+        model,
+        split,
+        len(pictures),
+        top1(values, pictures.classes),
+        topk(values, pictures.classes, 5),
+        per_class,
+        tuple(tuple(int(count) for count in row) for row in table),
+    )

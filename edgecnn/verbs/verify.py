@@ -1,0 +1,314 @@
+"""`edgecnn verify`: what was exported, measured on the whole test split, and the certificate that says so."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import onnx
+
+from edgecnn import __version__
+from edgecnn.data import Pictures, fingerprint, open_dataset
+from edgecnn.edge import artifact
+from edgecnn.edge.artifact import Manifest
+from edgecnn.edge.machine import instruction_sets
+from edgecnn.edge.runtimes import all_runtimes, runtime_for
+from edgecnn.errors import MissingExtra, UnusableFile
+from edgecnn.graph.edit import Array, Graph, from_onnx
+from edgecnn.graph.reference import Reference
+from edgecnn.metrics import drop_interval, mcnemar, ties, top1
+from edgecnn.records import sha256_file, write_json
+from edgecnn.verbs.export import FLOAT_TOLERANCE, ExportRecord
+from edgecnn.verbs.folders import Export, find_export, read_export
+from edgecnn.verbs.parity import LayerReference, LayerReport, Parity, check_layers, compare
+
+CERTIFICATE = "certificate.json"
+REFERENCE = "reference"
+LAYER_PICTURES = 8
+"""Pictures on which every layer is run by itself."""
+WORST = 5
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """One model on the test split, beside fp32: the drop in percentage points with its 95 % interval and McNemar's p."""
+
+    top1: float
+    drop_pp: float
+    drop_low_pp: float
+    drop_high_pp: float
+    mcnemar_p: float
+
+
+@dataclass(frozen=True)
+class LogitGrid:
+    """How the reference's logits use their grid: distinct levels of 256, and the share at either end."""
+
+    levels: int
+    saturated: float
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture on which models disagree most: its name and class, and each model's answer."""
+
+    name: str
+    label: str
+    steps: int
+    answers: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """certificate.json. Accuracies in 0..1 by artifact, `fp32` being the graph itself; drops in percentage points."""
+
+    passed: bool
+    n: int
+    accuracy: Mapping[str, float]
+    drop_pp: Mapping[str, float]
+    details: Mapping[str, Accuracy]
+    ties: int
+    """Pictures whose two largest reference logits are equal; the lowest index wins."""
+    parity: tuple[Parity, ...]
+    logit_grid: LogitGrid | None
+    layers: tuple[LayerReport, ...]
+    float_apart: Mapping[str, float]
+    """fp32 artifacts: the largest difference from the fp32 graph, as a share of the largest logit."""
+    worst: tuple[Picture, ...]
+    failures: tuple[str, ...]
+    limits: Mapping[str, float]
+    hashes: Mapping[str, str]
+    test_data: str
+    versions: Mapping[str, str]
+    machine: Mapping[str, str]
+    created: str
+    split: str = "test"
+    schema: str = "edgecnn.verify/1"
+
+
+def verify(
+    export: ExportRecord | Path | str | None = None,
+    *,
+    data_dir: Path | None = None,
+    threads: int = 1,
+    message: Callable[[str], None] = lambda text: None,
+) -> Certificate:
+    """Measure an export and write its certificate beside it.
+
+    A limit that is passed is a failure in the certificate, not an exception. Raises UnusableFile where a file can't be
+    opened at all, MissingExtra without an engine.
+    """
+    folder = export[0].path.parent if isinstance(export, ExportRecord) else find_export(export)
+    about = read_export(folder)
+    dataset = open_dataset(about.data, data_dir)
+    pictures = dataset.load("test")
+    message(f"verifying {folder} on {len(pictures):,} test pictures")
+    checked = _Verification(folder, about, pictures, threads, message)
+    certificate = checked.run()
+    write_json(folder / CERTIFICATE, certificate)
+    return certificate
+
+
+class _Verification:
+    """One verification: every figure is kept here, every limit that is passed in `failures`."""
+
+    def __init__(
+        self, folder: Path, about: Export, pictures: Pictures, threads: int, message: Callable[[str], None]
+    ) -> None:
+        self.folder, self.about, self.pictures, self.threads, self.message = folder, about, pictures, threads, message
+        self.failures: list[str] = []
+        self.logits: dict[str, Array] = {}
+        self.raw: dict[str, Array] = {}
+        self.layers: list[LayerReport] = []
+        self.hashes: dict[str, str] = {}
+        self.float_apart: dict[str, float] = {}
+
+    def run(self) -> Certificate:
+        """Check, run, compare."""
+        fp32, int8 = self._graphs()
+        sample = self._check_fp32_graph(fp32)
+        self.logits["fp32"] = self._session_logits("fp32.onnx")
+        if int8 is not None:
+            self.message("running the reference (ONNX Runtime without optimizations)")
+            self.raw[REFERENCE] = Reference(int8).output(self.pictures.images)
+        for name in self.about.artifacts:
+            self._artifact(name, fp32, int8, sample)
+        parity = tuple(self._parity()) if int8 is not None else ()
+        details = {name: self._accuracy(name) for name in self.logits}
+        grid = self._logit_grid(int8)
+        return self._certificate(details, parity, grid)
+
+    # --- the graphs --------------------------------------------------------------------------------------------------
+
+    def _graphs(self) -> tuple[Graph, Graph | None]:
+        expected = {"fp32.onnx": self.about.fp32, "reference.npz": self.about.reference}
+        if self.about.int8 is not None:
+            expected["int8.onnx"] = self.about.int8
+        for name, known in expected.items():
+            path = self.folder / name
+            if not path.is_file():
+                raise UnusableFile(f"{path}: is missing; export again")
+            self.hashes[name] = sha256_file(path)
+            if self.hashes[name] != known:
+                raise UnusableFile(f"{path}: is not the file that was exported (SHA-256 differs); export again")
+        fp32 = from_onnx(onnx.load(self.folder / "fp32.onnx"))
+        return fp32, from_onnx(onnx.load(self.folder / "int8.onnx")) if self.about.int8 is not None else None
+
+    def _check_fp32_graph(self, fp32: Graph) -> Array:
+        """Hold the fp32 graph against the logits that torch gave at export; returns the pictures for layer checks."""
+        with np.load(self.folder / "reference.npz") as kept:
+            images, logits = kept["images"], kept["logits"]
+        apart = np.abs(Reference(fp32).output(images) - logits).max() / np.abs(logits).max()
+        self.float_apart["fp32"] = float(apart)
+        if not apart <= FLOAT_TOLERANCE:
+            self.failures.append(f"fp32.onnx differs from torch by {apart:.2g} of the largest logit")
+        return np.ascontiguousarray(images[:LAYER_PICTURES])
+
+    def _session_logits(self, model: str) -> Array:
+        session = runtime_for("onnx").open(self.folder / model, self.threads)
+        return np.concatenate([session.run(self.pictures.images[i : i + 1]) for i in range(len(self.pictures))])
+
+    # --- one artifact ------------------------------------------------------------------------------------------------
+
+    def _artifact(self, name: str, fp32: Graph, int8: Graph | None, sample: Array) -> None:
+        folder = self.folder / name
+        manifest = artifact.read_manifest(folder)
+        self._hash(name, folder, manifest)
+        graph = int8 if manifest.precision == "int8" else fp32
+        assert graph is not None, "an int8 artifact comes with its graph"
+        report = check_layers(name, manifest.target, folder / manifest.model, LayerReference(graph, sample))
+        self.layers.append(report)
+        if report.first_wrong is not None:
+            wrong = report.first_wrong
+            self.failures.append(f"{name}: layer '{wrong.layer}' ({wrong.type}) {wrong.reason}")
+        self.message(f"running {name}")
+        try:
+            opened = artifact.open_unchecked(folder, manifest, threads=self.threads)
+            raw = opened.raw(self.pictures.images)
+        except (UnusableFile, RuntimeError, ValueError) as error:
+            if report.first_wrong is None or len(report.layers) == sum(c.reason is not None for c in report.layers):
+                raise UnusableFile(f"{folder / manifest.model}: can't be run ({str(error).splitlines()[0]})") from error
+            self.failures.append(f"{name}: can't be run as a whole ({str(error).splitlines()[0]})")
+            return
+        self.logits[name] = opened.values(raw)
+        if manifest.precision == "int8":
+            self.raw[name] = raw
+        else:
+            self._float_artifact(name)
+
+    def _hash(self, name: str, folder: Path, manifest: Manifest) -> None:
+        try:
+            artifact.check_files(folder, manifest)
+        except UnusableFile as error:
+            if not (folder / manifest.model).is_file():
+                raise
+            self.failures.append(f"{name}: {error}")
+        self.hashes[f"{name}/{manifest.model}"] = sha256_file(folder / manifest.model)
+        parent = f"{manifest.precision}.onnx"
+        if manifest.parents.get(parent) != self.hashes[parent]:
+            self.failures.append(f"{name}: was not made from this export's {parent}")
+
+    def _float_artifact(self, name: str) -> None:
+        reference = self.logits["fp32"]
+        apart = float(np.abs(self.logits[name] - reference).max() / np.abs(reference).max())
+        self.float_apart[name] = apart
+        if not apart <= FLOAT_TOLERANCE:
+            self.failures.append(f"{name}: differs from fp32.onnx by {apart:.2g} of the largest logit")
+
+    # --- all together ------------------------------------------------------------------------------------------------
+
+    def _accuracy(self, name: str) -> Accuracy:
+        classes = self.pictures.classes
+        right = {key: self.logits[key].argmax(axis=1) == classes for key in ("fp32", name)}
+        low, high = drop_interval(right["fp32"], right[name])
+        found = top1(self.logits[name], classes)
+        drop = 100.0 * (top1(self.logits["fp32"], classes) - found)
+        if drop > self.about.limits.drop_pp:
+            self.failures.append(f"{name}: loses {drop:.2f} points, more than {self.about.limits.drop_pp:g}")
+        return Accuracy(found, drop, 100.0 * low, 100.0 * high, mcnemar(right["fp32"], right[name]))
+
+    def _parity(self) -> list[Parity]:
+        pairs = [compare(a, b, self.raw[a], self.raw[b]) for a, b in combinations(self.raw, 2)]
+        for pair in pairs:
+            if pair.top1_agreement < self.about.limits.agreement:
+                self.failures.append(
+                    f"{pair.a} and {pair.b} agree on {100 * pair.top1_agreement:.2f} % of pictures, "
+                    f"less than {100 * self.about.limits.agreement:g} %"
+                )
+            if pair.unexplained:
+                self.failures.append(
+                    f"{pair.a} and {pair.b} disagree on {pair.unexplained} pictures that rounding does not explain"
+                )
+        return pairs
+
+    def _logit_grid(self, int8: Graph | None) -> LogitGrid | None:
+        if int8 is None:
+            return None
+        raw = self.raw[REFERENCE]
+        return LogitGrid(len(np.unique(raw)), float(((raw == 0) | (raw == 255)).mean()))
+
+    def _worst(self) -> tuple[Picture, ...]:
+        """The pictures with different answers first, then those with the most steps between two models' logits."""
+        if len(self.raw) < 2:
+            return ()
+        stacked = np.stack([raw.astype(int) for raw in self.raw.values()])
+        spread = (stacked.max(axis=0) - stacked.min(axis=0)).max(axis=1)
+        answers = stacked.argmax(axis=2)
+        differing = (answers != answers[0]).any(axis=0)
+        places = np.lexsort((np.arange(len(spread)), -spread, ~differing))[:WORST]
+        label = self.about.labels
+        return tuple(
+            Picture(
+                self.pictures.names[i],
+                label[self.pictures.classes[i]],
+                int(spread[i]),
+                {name: label[raw[i].argmax()] for name, raw in self.raw.items()},
+            )
+            for i in places
+        )
+
+    def _certificate(
+        self, details: Mapping[str, Accuracy], parity: tuple[Parity, ...], grid: LogitGrid | None
+    ) -> Certificate:
+        return Certificate(
+            passed=not self.failures,
+            n=len(self.pictures),
+            accuracy={name: found.top1 for name, found in details.items()},
+            drop_pp={name: found.drop_pp for name, found in details.items() if name != "fp32"},
+            details=details,
+            ties=ties(self.raw[REFERENCE]) if REFERENCE in self.raw else ties(self.logits["fp32"]),
+            parity=parity,
+            logit_grid=grid,
+            layers=tuple(self.layers),
+            float_apart=self.float_apart,
+            worst=self._worst(),
+            failures=tuple(self.failures),
+            limits={"drop_pp": self.about.limits.drop_pp, "agreement": self.about.limits.agreement},
+            hashes=self.hashes,
+            test_data=fingerprint(self.pictures),
+            versions=_versions(),
+            machine={
+                "architecture": platform.machine(),
+                "instruction_sets": " ".join(instruction_sets()),
+                "cores": str(len(os.sched_getaffinity(0))),
+                "threads": str(self.threads),
+                "system": platform.platform(),
+            },
+            created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        )
+
+
+def _versions() -> dict[str, str]:
+    found = {"edgecnn": __version__, "python": platform.python_version(), "numpy": np.__version__}
+    for name, runtime in all_runtimes().items():
+        try:
+            found[name] = runtime.version()
+        except MissingExtra:
+            continue
+    return found
