@@ -54,11 +54,15 @@ def confusion(table: Array, labels: Sequence[str], path: Path) -> None:
             for column in range(count):
                 if table[row, column]:
                     colour = "white" if share[row, column] > 55 else "black"
-                    axis.text(column, row, f"{share[row, column]:.0f}", ha="center", va="center", color=colour, fontsize=8)
+                    axis.text(
+                        column, row, f"{share[row, column]:.0f}", ha="center", va="center", color=colour, fontsize=8
+                    )
     axis.set_xticks(range(count), labels, rotation=45, ha="right", rotation_mode="anchor")
     axis.set_yticks(range(count), labels)
     n = int(table.sum())
-    axis.set(xlabel="predicted", ylabel="true", title=f"Validation: {100 * table.trace() / max(n, 1):.2f} % of {n:,} right")
+    axis.set(
+        xlabel="predicted", ylabel="true", title=f"Validation: {100 * table.trace() / max(n, 1):.2f} % of {n:,} right"
+    )
     figure.colorbar(picture, ax=axis, label="% of the true class", fraction=0.046, pad=0.04)
     _write(figure, path)
 

@@ -1,7 +1,7 @@
 """A run folder: what lies where, making a new one, finding the newest.
 
-    runs/<recipe>[-2, -3 ...]/
-      recipe.yaml, resolved.yaml, checkpoints/{last,best}/, metrics.jsonl, curves.png, confusion.png, export/<name>/
+runs/<recipe>[-2, -3 ...]/
+  recipe.yaml, resolved.yaml, checkpoints/{last,best}/, metrics.jsonl, curves.png, confusion.png, export/<name>/
 """
 
 from __future__ import annotations
@@ -119,5 +119,7 @@ def newest_run(root: Path = RUNS) -> Run:
     """The run whose checkpoint was written last; UsageError where there is none."""
     states = list(root.glob("*/checkpoints/best/state.json"))
     if not states:
-        raise UsageError(f"{root}/ holds no run with a finished checkpoint; `edgecnn train RECIPE` makes one, or name a run")
+        raise UsageError(
+            f"{root}/ holds no run with a finished checkpoint; `edgecnn train RECIPE` makes one, or name a run"
+        )
     return Run(max(states, key=lambda state: state.stat().st_mtime_ns).parents[2])

@@ -141,7 +141,9 @@ def verify(export: str | None, data_dir: Path | None, threads: int, voice: Voice
     show.answer(voice, certificate, show_models.verified)
     if not certificate.passed:
         count = len(certificate.failures)
-        raise GateFailed(f"{folder}: {count} check{'s' if count > 1 else ''} failed; the first: {certificate.failures[0]}")
+        raise GateFailed(
+            f"{folder}: {count} check{'s' if count > 1 else ''} failed; the first: {certificate.failures[0]}"
+        )
 
 
 @edgecnn.command()

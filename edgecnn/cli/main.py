@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except MemoryError:
         _say("error: out of memory; try a smaller train.batch or input.size")
         sys.exit(OutOfResources.exit_code)
-    except Exception as error:  # noqa: BLE001 - the last place where a fault of our own can be said in one sentence
+    except Exception as error:
         if "--debug" in given:
             traceback.print_exc()
         _say(f"error: a fault of edgecnn: {type(error).__name__}: {error}; please report it with the output of --debug")

@@ -59,10 +59,12 @@ data_option = click.option(
     type=click.Path(path_type=Path, file_okay=False),
     help="Where data sets lie (default: EDGECNN_DATA, then the user's cache).",
 )
-threads_option = click.option("--threads", type=click.IntRange(1, 1024), default=1, show_default=True, help="CPU threads.")
+threads_option = click.option(
+    "--threads", type=click.IntRange(1, 1024), default=1, show_default=True, help="CPU threads."
+)
 
 
-class Names(click.ParamType):
+class Names(click.ParamType[tuple[str, ...]]):
     """A comma list of names; synonyms are replaced, `all` is every name."""
 
     name = "LIST"

@@ -55,7 +55,9 @@ class TrainingView(Listener):
     def progress(self, progress: TrainingProgress) -> None:
         """Move the bar, or say a line every ten seconds."""
         done = (progress.epoch - 1) * progress.steps + progress.step
-        note = f"loss {progress.loss:.3f}  {progress.images_per_s:,.0f} images/s  {duration(progress.seconds_left)} left"
+        note = (
+            f"loss {progress.loss:.3f}  {progress.images_per_s:,.0f} images/s  {duration(progress.seconds_left)} left"
+        )
         counted = f"{progress.epoch}/{progress.epochs}"
         self._bar.update(self._task, total=progress.epochs * progress.steps, completed=done, epoch=counted, note=note)
         if not self._console.is_terminal and time.monotonic() - self._said >= EVERY:

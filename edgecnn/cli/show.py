@@ -68,9 +68,7 @@ def got(console: Console, record: DataGet) -> None:
 def checked(console: Console, record: DataCheck) -> None:
     """`data check`."""
     splits = [found.split for found in record.splits]
-    lines = [
-        (label, *(f"{found.per_class.get(label, 0):,}" for found in record.splits)) for label in record.labels
-    ]
+    lines = [(label, *(f"{found.per_class.get(label, 0):,}" for found in record.splits)) for label in record.labels]
     total = ("in all", *(f"{found.n:,}" for found in record.splits))
     console.print(rows(table(record.data, "class", *splits), [*lines, total]))
     for note in record.notes:

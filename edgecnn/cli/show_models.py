@@ -25,18 +25,24 @@ def trained(console: Console, record: TrainRecord) -> None:
         f"{record.run}: val {percent(record.val_top1)} in {record.epochs} epochs, {duration(record.seconds)}, "
         f"{record.images_per_s:,.0f} images/s; {record.params:,} parameters, {record.macs / 1e6:.2f} M multiply-adds"
     )
-    console.print(f"curves.png and confusion.png are in {record.run}; next: edgecnn export {record.run} --int8 --target all")
+    console.print(
+        f"curves.png and confusion.png are in {record.run}; next: edgecnn export {record.run} --int8 --target all"
+    )
 
 
 def inspected(console: Console, record: InspectRecord) -> None:
     """`inspect`."""
-    made = table(f"{record.name}, input {_shape(record.input)}", "layer", "type", "output", "params", "MACs", "sees", left=2)
+    made = table(
+        f"{record.name}, input {_shape(record.input)}", "layer", "type", "output", "params", "MACs", "sees", left=2
+    )
     for row in record.layers:
         seen = f"{row.receptive_field[0]}x{row.receptive_field[1]}"
         made.add_row(row.name, row.type, _shape(row.output), f"{row.params:,}", f"{row.macs:,}", seen)
     made.add_row("in all", "", "", f"{record.params:,}", f"{record.macs:,}", "", style="bold")
     console.print(made)
-    console.print("output: [C, H, W] or [N]; sees: receptive field in input pixels, rows x columns; MACs: multiply-adds of one picture")
+    console.print(
+        "output: CxHxW or N; sees: receptive field in input pixels, rows x columns; MACs: multiply-adds of one picture"
+    )
 
 
 def evaluated(console: Console, record: EvalRecord) -> None:
@@ -71,9 +77,14 @@ def verified(console: Console, record: Certificate) -> None:
     for name, found in record.details.items():
         drop = "" if name == "fp32" else f"{found.drop_pp:+.2f} ({found.drop_low_pp:+.2f} .. {found.drop_high_pp:+.2f})"
         p = "" if name == "fp32" else f"{found.mcnemar_p:.2f}"
-        made.add_row(name, percent(found.top1), drop, p, *_parity_cells(against.get(name), record.float_apart.get(name)))
+        made.add_row(
+            name, percent(found.top1), drop, p, *_parity_cells(against.get(name), record.float_apart.get(name))
+        )
     console.print(made)
-    console.print("int8 stands beside the reference, the QDQ graph in ONNX Runtime without optimizations; fp32 beside fp32.onnx", style="dim")
+    console.print(
+        "int8 stands beside the reference, the QDQ graph in ONNX Runtime without optimizations; fp32 beside fp32.onnx",
+        style="dim",
+    )
     if record.logit_grid is not None:
         _parity_between(console, record)
     layers = sum(len(report.layers) for report in record.layers)
@@ -97,7 +108,9 @@ def _parity_between(console: Console, record: Certificate) -> None:
     console.print(made)
     grid = record.logit_grid
     assert grid is not None, "asked for only where there is int8"
-    console.print(f"logits use {grid.levels} of 256 levels, {percent(grid.saturated)} at an end; {record.ties} ties for first place")
+    console.print(
+        f"logits use {grid.levels} of 256 levels, {percent(grid.saturated)} at an end; {record.ties} ties for first"
+    )
 
 
 def _failures(console: Console, record: Certificate) -> None:

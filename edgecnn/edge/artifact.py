@@ -1,6 +1,6 @@
 """The Artifact: a model file and its manifest, the only thing that leaves the workstation; and running one.
 
-    <target>-<precision>/  model file, manifest.json, labels.txt, golden.npz
+<target>-<precision>/  model file, manifest.json, labels.txt, golden.npz
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ class Artifact:
         output = self.manifest.output
         if output.scale is None or output.zero_point is None:
             return raw.astype(np.float32)
-        return (raw.astype(np.float32) - output.zero_point) * np.float32(output.scale)
+        return np.asarray((raw.astype(np.float32) - output.zero_point) * np.float32(output.scale))
 
     def probabilities(self, image: Array) -> Array:
         """A picture of any size, uint8 [H, W, 3] RGB -> float32 [K]."""
@@ -136,7 +136,9 @@ def check_files(folder: Path, manifest: Manifest) -> None:
         if not path.is_file():
             raise UnusableFile(f"{path}: is missing; export it again")
         if sha256_file(path) != expected:
-            raise UnusableFile(f"{path}: is damaged or was changed (its SHA-256 is not the manifest's); export it again")
+            raise UnusableFile(
+                f"{path}: is damaged or was changed (its SHA-256 is not the manifest's); export it again"
+            )
 
 
 def load(path: Path | str, runtime: str | None = None, threads: int = 1) -> Artifact:

@@ -60,13 +60,14 @@ class OpenVINOFormat:
         """What the grid's points stand for, as float32; the image as it is."""
         if tensor.grid is None or tensor.name == tensor.value:
             return values
-        return (values.astype(np.float32) - tensor.grid.zero_point) * np.float32(tensor.grid.scale)
+        return np.asarray((values.astype(np.float32) - tensor.grid.zero_point) * np.float32(tensor.grid.scale))
 
     def decode(self, tensor: Tensor, values: Array) -> Array:
         """float32 on the grid back to the grid's points; logits are uint8 already."""
         if tensor.grid is None or values.dtype == np.uint8:
             return values
-        return np.clip(np.rint(values / tensor.grid.scale) + tensor.grid.zero_point, 0, 255).astype(np.uint8)
+        points = np.rint(values / tensor.grid.scale) + tensor.grid.zero_point
+        return np.asarray(np.clip(points, 0, 255), np.uint8)
 
 
 def tensor_name(tensor: Tensor) -> str:

@@ -70,7 +70,12 @@ def fold_pad(graph: Graph) -> None:
         expected = {"Conv": 0.0, "MaxPool": -np.inf}
         node = graph.only_consumer(pad.output, *expected)
         fits = len(margins) == 8 and not any(margins[i] for i in (0, 1, 4, 5)) and min(margins) >= 0
-        if node is None or not fits or value != expected[node.op] or pad.attributes.get("mode", "constant") != "constant":
+        if (
+            node is None
+            or not fits
+            or value != expected[node.op]
+            or pad.attributes.get("mode", "constant") != "constant"
+        ):
             raise UsageError(f"{_where(pad)}: this padding has no canonical form; pad inside the layer that follows")
         own = node.attributes.get("pads", [0, 0, 0, 0])
         node.attributes["pads"] = [a + b for a, b in zip(own, [margins[i] for i in (2, 3, 6, 7)], strict=True)]
@@ -158,7 +163,7 @@ def _add_bias(graph: Graph, node: Node, count: int) -> None:
 
 
 def complete_pool(graph: Graph) -> None:
-    """Every pool says its strides and margins; `ceil_mode` becomes margins at the end, and an uncounted one stays so."""
+    """Every pool says its strides and margins; `ceil_mode` becomes margins at the end."""
     for node in graph.each("MaxPool", "AveragePool"):
         _refuse_auto_pad(node)
         given = node.attributes
@@ -217,7 +222,9 @@ def name_flatten(graph: Graph) -> None:
         elif len(after) == 2 and after[0] == before[0]:
             node.op, node.inputs, node.attributes = "Flatten", node.inputs[:1], {"axis": 1}
         else:
-            raise UsageError(f"{_where(node)}: reshaping {list(before)} to {list(after)} is not supported; flatten only")
+            raise UsageError(
+                f"{_where(node)}: reshaping {list(before)} to {list(after)} is not supported; flatten only"
+            )
 
 
 def plain_clip(graph: Graph) -> None:
@@ -251,7 +258,9 @@ STEPS: tuple[Callable[[Graph], None], ...] = (
 
 def _append_softmax(graph: Graph) -> None:
     (output,) = graph.outputs
-    graph.nodes.append(Node("Softmax", "probabilities", [output.name], ["softmax_output"], {"axis": 1}, "probabilities"))
+    graph.nodes.append(
+        Node("Softmax", "probabilities", [output.name], ["softmax_output"], {"axis": 1}, "probabilities")
+    )
     graph.outputs = [Value("softmax_output", output.dtype, output.shape)]
 
 

@@ -65,6 +65,13 @@ class Op:
     attributes: Mapping[str, Any] = field(default_factory=dict)
     activation: str | None = None
 
+    @property
+    def constants(self) -> tuple[Constant, Constant]:
+        """Weights and bias; ValueError for an operation that has none."""
+        if self.weights is None or self.bias is None:
+            raise ValueError(f"{self.type} '{self.name}' has no weights")
+        return self.weights, self.bias
+
 
 @dataclass(frozen=True)
 class Program:
@@ -73,6 +80,13 @@ class Program:
     image: Tensor
     ops: tuple[Op, ...]
     output: Tensor
+
+    @property
+    def pixels(self) -> Grid:
+        """The image's grid; it always has one."""
+        if self.image.grid is None:
+            raise ValueError("the image is not uint8")
+        return self.image.grid
 
     def consumers(self, tensor: Tensor) -> list[Op]:
         """The operations that take a tensor."""

@@ -5,7 +5,6 @@ All take and give float [N, C, H, W] unless said otherwise.
 
 from __future__ import annotations
 
-
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -27,7 +26,7 @@ class Conv2d(nn.Conv2d):
         super().__init__(channels, filters, kernel, stride, padding, **more)  # type: ignore[arg-type]
         self._uneven = None if even else (margins.left, margins.right, margins.top, margins.bottom)
 
-    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's own name of the argument
+    def forward(self, input: Tensor) -> Tensor:
         """Float [N, C, H, W] -> [N, filters, H', W']."""
         if self._uneven is not None:
             input = functional.pad(input, self._uneven)

@@ -326,7 +326,7 @@ def dense(word: words.Dense, shape: Shape) -> Plan:
 @plans(words.Residual)
 def residual(word: words.Residual, shape: Shape) -> Plan:
     """The sum of a shortcut and what the inner layers make; shapes must agree."""
-    channels, height, width = _picture(shape, "residual")
+    _, height, width = _picture(shape, "residual")
     body = plan_layers(word.layers, shape)
     output = body[-1][1].output
     inner = list(body)

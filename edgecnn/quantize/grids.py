@@ -28,8 +28,7 @@ SMALLEST_MULTIPLIER = 2.0**-30
 
 def decide_grids(program: Program, ranges: Mapping[str, Range]) -> dict[str, Grid]:
     """The grid of each operation's output, by value name."""
-    assert program.image.grid is not None, "the image is uint8 by construction"
-    grids = {program.image.value: program.image.grid}
+    grids = {program.image.value: program.pixels}
     for op in program.ops:
         grids[op.output.value] = _grid_of(op, grids, ranges, final=op.output == program.output)
     return grids
@@ -65,8 +64,7 @@ def quantize_weights(op: Op, given: Grid, made: Grid) -> tuple[Array, Array, Arr
     specification says: engines older than FULLY_CONNECTED version 12 know no other. The scale of a nearly dead filter
     is held up until its bias fits int32.
     """
-    assert op.weights is not None and op.bias is not None, f"{op.type} has weights"
-    weights, bias = op.weights.values.astype(np.float64), op.bias.values.astype(np.float64)
+    weights, bias = (constant.values.astype(np.float64) for constant in op.constants)
     rows = weights.reshape(len(weights), -1)
     scales = np.maximum(np.abs(rows).max(axis=1) / 127.0, np.abs(bias) / (given.scale * BIAS_LIMIT))
     scales = np.maximum(scales, SMALLEST_MULTIPLIER * made.scale / given.scale).astype(np.float32)
@@ -77,5 +75,7 @@ def quantize_weights(op: Op, given: Grid, made: Grid) -> tuple[Array, Array, Arr
     whole_bias = np.rint(bias / bias_scales.astype(np.float64))
     reach = np.abs(whole_bias) + 255.0 * np.abs(whole).sum(axis=1)
     if reach.max() >= 2**31:
-        raise UsageError(f"layer '{op.name}': sums of products can pass int32 (|bias| + 255 * sum|w| = {reach.max():.3g})")
+        raise UsageError(
+            f"layer '{op.name}': sums of products can pass int32 (|bias| + 255 * sum|w| = {reach.max():.3g})"
+        )
     return whole.reshape(weights.shape).astype(np.int8), scales, whole_bias.astype(np.int32), bias_scales

@@ -136,6 +136,8 @@ def _read_layers(items: Any, place: Place, positions: Positions, problems: list[
 
 
 def _read_layer(item: Any, place: Place, positions: Positions, problems: list[Problem]) -> Layer | None:
+    word: Any
+    values: Any
     if isinstance(item, str):
         word, values = item, {}
     elif isinstance(item, Mapping) and len(item) == 1:

@@ -1,8 +1,8 @@
 """Checkpoints: safetensors for the numbers, JSON for the rest, each folder written whole.
 
-    <folder>/model.safetensors       weights and batch-norm statistics, by module name
-    <folder>/optimizer.safetensors   momentum, by parameter name
-    <folder>/state.json              State
+<folder>/model.safetensors       weights and batch-norm statistics, by module name
+<folder>/optimizer.safetensors   momentum, by parameter name
+<folder>/state.json              State
 """
 
 from __future__ import annotations

@@ -195,7 +195,7 @@ class Trainer:
         """float32 [N, K], in batches, without augmentation."""
         self.model.eval()
         with torch.inference_mode(), self._precision():
-            parts = [self.model(normalise(part)).float() for part in images.split(512)]
+            parts = [self.model(normalise(part)).float() for part in torch.split(images, 512)]
         return torch.cat(parts)
 
     def _check(self, loss: float, epoch: int, step: int, lr: float) -> None:

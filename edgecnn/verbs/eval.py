@@ -21,7 +21,6 @@ from edgecnn.verbs.export import load_module, torch_outputs
 from edgecnn.verbs.folders import find_artifact, find_run, read_export
 from edgecnn.verbs.train import data_spec
 
-
 VAL_FRACTION = 0.1
 """What counts as val in pictures that come without a recipe and without a val folder."""
 
@@ -84,7 +83,9 @@ def _own_spec(folder: Path) -> DataSpec:
     try:
         return read_export(folder.parent).data
     except UnusableFile as error:
-        raise UsageError(f"{folder}: does not say which pictures it was made for; name some with --data-source") from error
+        raise UsageError(
+            f"{folder}: does not say which pictures it was made for; name some with --data-source"
+        ) from error
 
 
 def _pictures(
@@ -97,12 +98,13 @@ def _pictures(
 ) -> Pictures:
     if data_source is not None:
         known = data_source in sources()
-        spec = dataclasses.replace(
-            spec, source=data_source if known else None, folder=None if known else data_source
-        )
+        spec = dataclasses.replace(spec, source=data_source if known else None, folder=None if known else data_source)
     dataset = open_dataset(spec, data_dir)
     if tuple(dataset.labels) != labels:
-        raise UsageError(f"the pictures' classes ({', '.join(dataset.labels[:5])} ...) are not the model's ({', '.join(labels[:5])} ...)")
+        raise UsageError(
+            f"the pictures' classes ({', '.join(dataset.labels[:4])} ...) are not the model's "
+            f"({', '.join(labels[:4])} ...)"
+        )
     pictures = dataset.load(split)
     return pictures if limit is None else pictures.take(np.arange(min(limit, len(pictures))))
 

@@ -162,7 +162,7 @@ def torch_outputs(module: nn.Module, images: Array, probabilities: bool = False)
     from edgecnn.train.loop import normalise
 
     with torch.inference_mode():
-        logits = torch.cat([module(normalise(part)) for part in torch.from_numpy(images).split(256)])
+        logits = torch.cat([module(normalise(part)) for part in torch.split(torch.from_numpy(images), 256)])
         return (logits.softmax(1) if probabilities else logits).numpy()
 
 
@@ -209,9 +209,7 @@ def _export(recipe: Recipe, dataset: Dataset, names: list[str], about: About, tr
     )
 
 
-def _write_artifact(
-    folder: Path, target: str, precision: str, graphs: Graphs, about: About, recipe: Recipe
-) -> None:
+def _write_artifact(folder: Path, target: str, precision: str, graphs: Graphs, about: About, recipe: Recipe) -> None:
     """Write one file with its manifest, open it in its runtime and hold it against the reference."""
     graph = graphs.int8 if precision == "int8" else graphs.fp32
     assert graph is not None, "int8 was asked for"
@@ -234,7 +232,11 @@ def _write_artifact(
         output=_class_output(graph, recipe, grid),
         labels=about.labels,
         parents=parents,
-        versions={"edgecnn": __version__, "python": platform.python_version(), "runtime": runtime_for(target).version()},
+        versions={
+            "edgecnn": __version__,
+            "python": platform.python_version(),
+            "runtime": runtime_for(target).version(),
+        },
         calibration=graphs.calibration if precision == "int8" else None,
     )
     write_whole(folder / "labels.txt", "".join(f"{label}\n" for label in about.labels).encode())

@@ -74,14 +74,16 @@ def find_export(given: str | Path | None) -> Path:
 
 
 def find_artifact(given: str | Path) -> Path:
-    """An artifact folder: of its own path, of a model file in it, of a run, of an export, or a packaged model's name."""
+    """An artifact folder, by its path, its model file, its run or export, or a packaged model's name."""
     path = Path(given)
     if path.is_file():
         path = path.parent
     if (path / MANIFEST).is_file():
         return path
     if not path.exists() and packaged.find_model(str(given)) is None:
-        raise UsageError(f"{given}: there is no such artifact or packaged model{nearest(str(given), packaged.model_names())}")
+        raise UsageError(
+            f"{given}: there is no such artifact or packaged model{nearest(str(given), packaged.model_names())}"
+        )
     folder = find_export(given)
     made = [folder / name for name in PREFERRED if (folder / name / MANIFEST).is_file()]
     if not made:

@@ -117,18 +117,18 @@ def _check_layer(form: Format, model: Path, op: Op, reference: LayerReference) -
     try:
         got = _run_alone(form, model, op, reference)
     except (UnusableFile, ValueError, RuntimeError) as error:
-        reason = f"can't be run by itself ({str(error).splitlines()[0]})"
-        return LayerCheck(op.name, op.type, None, 1.0, levels, reason)
+        cause = f"can't be run by itself ({str(error).splitlines()[0]})"
+        return LayerCheck(op.name, op.type, None, 1.0, levels, cause)
     if got is None:
         return None
     if got.shape != expected.shape:
-        reason = f"gives {list(got.shape)} instead of {list(expected.shape)}"
-        return LayerCheck(op.name, op.type, None, 1.0, levels, reason)
+        cause = f"gives {list(got.shape)} instead of {list(expected.shape)}"
+        return LayerCheck(op.name, op.type, None, 1.0, levels, cause)
     if op.output.grid is None:
         return _judge_float(op, got, expected, levels)
     apart = steps(got, expected)
     most, differing = int(apart.max()), float((apart > 0).mean())
-    reason = None
+    reason: str | None = None
     if most > LAYER_STEPS:
         share = float((apart > LAYER_STEPS).mean())
         reason = f"up to {most} steps from the reference, {100 * share:.3g} % of values by more than {LAYER_STEPS}"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgecnn import run as runs
-from edgecnn.data import DataSpec, Dataset, open_dataset
+from edgecnn.data import Dataset, DataSpec, open_dataset
 from edgecnn.errors import MissingExtra, UsageError
 from edgecnn.metrics import confusion
 from edgecnn.nn.network import Network, plan_network
@@ -67,7 +67,9 @@ def train(
     given = Path(recipe)
     if runs.is_run(given):
         if overrides:
-            raise UsageError(f"{given}: a run goes on as it began; to change {', '.join(overrides)} train its recipe anew")
+            raise UsageError(
+                f"{given}: a run goes on as it began; to change {', '.join(overrides)} train its recipe anew"
+            )
         run: Run | None = Run(given)
         resolved = load_recipe(Run(given).resolved)
     else:

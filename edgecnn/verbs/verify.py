@@ -37,7 +37,7 @@ WORST = 5
 
 @dataclass(frozen=True)
 class Accuracy:
-    """One model on the test split, beside fp32: the drop in percentage points with its 95 % interval and McNemar's p."""
+    """One model on the test split beside fp32: the drop in points with its 95 % interval, and McNemar's p."""
 
     top1: float
     drop_pp: float

@@ -42,7 +42,7 @@ class OnnxRuntime:
         options.log_severity_level = 3
         try:
             session = library.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # noqa: BLE001 - its exceptions share no base but Exception
+        except Exception as error:
             raise UnusableFile(f"{path}: ONNX Runtime can't open it ({str(error).splitlines()[0]})") from error
         return OnnxRuntimeSession(session)
 

@@ -14,12 +14,14 @@ import numpy as np
 
 from edgecnn.errors import MissingExtra
 from edgecnn.graph.edit import Array
-from edgecnn.graph.program import Constant, Grid, Op, Program, Tensor
+from edgecnn.graph.program import Grid, Op, Program, Tensor
 
 try:
     from ai_edge_litert import schema_py_generated as schema
 except ImportError as error:
     raise MissingExtra("writing TFLite files", "ai-edge-litert", "tflite") from error
+
+__all__ = ["Builder", "activation_of", "nhwc", "pack", "schema", "unpack"]
 
 FILE_IDENTIFIER = b"TFL3"
 ALIGNMENT = 16
@@ -94,11 +96,6 @@ class Builder:
         listed = None if scales is None else scales.tolist()
         return self._add(name, values.shape, kind, listed, zeros, axis, len(self.buffers) - 1)
 
-    def weights(self, op: Op, constant: Constant | None, kind: str, values: Array, axis: int = 0) -> int:
-        """The weights or the bias of an operation, `values` being laid out as TFLite wants them."""
-        assert constant is not None, f"{op.type} has a {kind}"
-        return self.constant(f"{op.name}/{kind}", values, constant.scales, axis)
-
     def _add(
         self,
         name: str,
@@ -122,7 +119,9 @@ class Builder:
 
     # --- operators -------------------------------------------------------------------------------------------------
 
-    def operator(self, code: str, version: int, inputs: Sequence[int], outputs: Sequence[int], options: Any = None) -> None:
+    def operator(
+        self, code: str, version: int, inputs: Sequence[int], outputs: Sequence[int], options: Any = None
+    ) -> None:
         """Add an operator; `options` is one of the schema's ...OptionsT."""
         key = (getattr(schema.BuiltinOperator, code), version)
         if key not in self.codes:

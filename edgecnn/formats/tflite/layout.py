@@ -15,7 +15,8 @@ def feature_order(tensor: Tensor) -> Array:
     """
     if tensor.flattened is None:
         return np.arange(tensor.shape[1])
-    return np.arange(tensor.shape[1]).reshape(tensor.flattened).transpose(1, 2, 0).reshape(-1)
+    order: Array = np.arange(tensor.shape[1]).reshape(tensor.flattened).transpose(1, 2, 0).reshape(-1)
+    return order
 
 
 def to_file(tensor: Tensor, values: Array) -> Array:

@@ -32,10 +32,9 @@ def write_program(program: Program) -> bytes:
 def _image(program: Program, builder: Builder) -> int:
     """uint8 -> QUANTIZE -> int8 on the same grid, or uint8 -> DEQUANTIZE -> float32."""
     tensor = program.image
-    assert tensor.grid is not None, "the image is uint8 by construction"
     quantized = program.output.grid is not None
-    pixels = builder.pixels(IMAGE, nhwc(tensor.shape), tensor.grid)
-    inside = builder.intermediate(IMAGE + CORE, nhwc(tensor.shape), tensor.grid if quantized else None)
+    pixels = builder.pixels(IMAGE, nhwc(tensor.shape), program.pixels)
+    inside = builder.intermediate(IMAGE + CORE, nhwc(tensor.shape), program.pixels if quantized else None)
     builder.alias(tensor, inside)
     if quantized:
         builder.operator("QUANTIZE", 1, [pixels], [inside], schema.QuantizeOptionsT())

@@ -24,12 +24,15 @@ def layers(classes: int, width: float) -> tuple[Layer, ...]:
 
 
 def _block(name: str, channels: int, filters: int, stride: int) -> list[Layer]:
-    depthwise = {"kernel": (3, 3), "stride": (stride, stride), "batch_norm": True, "activation": "relu6"}
-    pointwise = {"filters": filters, "kernel": (1, 1), "batch_norm": True, "activation": "relu6"}
+    depthwise = DepthwiseConv(kernel=(3, 3), stride=(stride, stride), batch_norm=True, activation="relu6")
+    pointwise = Conv(filters=filters, kernel=(1, 1), batch_norm=True, activation="relu6")
     if channels == filters and stride == 1:
-        inner = (DepthwiseConv(name="depthwise", **depthwise), Conv(name="pointwise", **pointwise))
-        return [Residual(layers=inner, name=name)]
-    return [DepthwiseConv(name=f"{name}_depthwise", **depthwise), Conv(name=f"{name}_pointwise", **pointwise)]
+        return [Residual(layers=(_named(depthwise, "depthwise"), _named(pointwise, "pointwise")), name=name)]
+    return [_named(depthwise, f"{name}_depthwise"), _named(pointwise, f"{name}_pointwise")]
+
+
+def _named(layer: Layer, name: str) -> Layer:
+    return layer.model_copy(update={"name": name})
 
 
 def _scaled(filters: int, width: float) -> int:

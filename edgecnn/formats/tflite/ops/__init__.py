@@ -36,5 +36,7 @@ def write_op(op: Op, builder: Builder) -> None:
         for module in pkgutil.iter_modules(__path__):
             importlib.import_module(f"{__name__}.{module.name}")
     if op.type not in WRITERS:
-        raise UsageError(f"layer '{op.name}': TFLite has no writer for {op.type}; supported: {', '.join(sorted(WRITERS))}")
+        raise UsageError(
+            f"layer '{op.name}': TFLite has no writer for {op.type}; supported: {', '.join(sorted(WRITERS))}"
+        )
     WRITERS[op.type](op, builder)

@@ -19,28 +19,34 @@ def conv(op: Op, builder: Builder) -> None:
 
 
 def _conv(op: Op, builder: Builder) -> None:
-    assert op.weights is not None and op.bias is not None, "a canonical Conv has weights and a bias"
+    weight, bias = op.constants
     given, padding = padded(op, builder)
     options = schema.Conv2DOptionsT()
     options.padding, options.fusedActivationFunction = padding, activation_of(op)
     options.strideH, options.strideW = op.attributes["strides"]
     options.dilationHFactor, options.dilationWFactor = op.attributes["dilations"]
-    weights = builder.weights(op, op.weights, "weight", op.weights.values.transpose(0, 2, 3, 1))
-    bias = builder.weights(op, op.bias, "bias", op.bias.values)
-    version = 6 if op.attributes["group"] > 1 else (1 if op.weights.scales is None else 3)
-    builder.operator("CONV_2D", version, [given, weights, bias], [builder.tensor(op.output)], options)
+    inputs = [
+        given,
+        builder.constant(f"{op.name}/weight", weight.values.transpose(0, 2, 3, 1), weight.scales),
+        builder.constant(f"{op.name}/bias", bias.values, bias.scales),
+    ]
+    version = 6 if op.attributes["group"] > 1 else (1 if weight.scales is None else 3)
+    builder.operator("CONV_2D", version, inputs, [builder.tensor(op.output)], options)
 
 
 def _depthwise(op: Op, builder: Builder, multiplier: int) -> None:
-    assert op.weights is not None and op.bias is not None, "a canonical Conv has weights and a bias"
+    weight, bias = op.constants
     given, padding = padded(op, builder)
     options = schema.DepthwiseConv2DOptionsT()
     options.padding, options.fusedActivationFunction = padding, activation_of(op)
     options.strideH, options.strideW = op.attributes["strides"]
     options.dilationHFactor, options.dilationWFactor = op.attributes["dilations"]
     options.depthMultiplier = multiplier
-    weights = builder.weights(op, op.weights, "weight", op.weights.values.transpose(1, 2, 3, 0), axis=3)
-    bias = builder.weights(op, op.bias, "bias", op.bias.values)
+    inputs = [
+        given,
+        builder.constant(f"{op.name}/weight", weight.values.transpose(1, 2, 3, 0), weight.scales, axis=3),
+        builder.constant(f"{op.name}/bias", bias.values, bias.scales),
+    ]
     dilated = max(op.attributes["dilations"]) > 1
-    version = (2 if dilated else 1) if op.weights.scales is None else 3
-    builder.operator("DEPTHWISE_CONV_2D", version, [given, weights, bias], [builder.tensor(op.output)], options)
+    version = (2 if dilated else 1) if weight.scales is None else 3
+    builder.operator("DEPTHWISE_CONV_2D", version, inputs, [builder.tensor(op.output)], options)

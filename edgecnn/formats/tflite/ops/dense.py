@@ -11,14 +11,13 @@ from edgecnn.graph.program import Op
 @writes("Gemm")
 def dense(op: Op, builder: Builder) -> None:
     """x @ W.T + b; W is [units, features], on one scale: per-channel ones need version 12, which old engines lack."""
-    assert op.weights is not None and op.bias is not None, "a canonical Gemm has weights and a bias"
+    weight, bias = op.constants
     options = schema.FullyConnectedOptionsT()
     options.fusedActivationFunction = activation_of(op)
-    values = op.weights.values[:, feature_order(op.inputs[0])]
     inputs = [
         builder.tensor(op.inputs[0]),
-        builder.weights(op, op.weights, "weight", values),
-        builder.weights(op, op.bias, "bias", op.bias.values),
+        builder.constant(f"{op.name}/weight", weight.values[:, feature_order(op.inputs[0])], weight.scales),
+        builder.constant(f"{op.name}/bias", bias.values, bias.scales),
     ]
-    version = 1 if op.weights.scales is None else 4
+    version = 1 if weight.scales is None else 4
     builder.operator("FULLY_CONNECTED", version, inputs, [builder.tensor(op.output)], options)
