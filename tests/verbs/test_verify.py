@@ -1,0 +1,107 @@
+"""verify on the packaged model: it passes as it is, and every planted fault turns it red, with the layer's name."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from edgecnn.cli import main
+from edgecnn.errors import UnusableFile
+from edgecnn.graph.edit import from_onnx
+from edgecnn.graph.program import read_program
+from edgecnn.graph.reference import Reference
+from edgecnn.packaged import find_model
+from edgecnn.verbs.verify import verify
+from tests.verbs.plant import PLANTERS
+
+LAYERS = {
+    "weight scale doubled": "block4_pointwise",
+    "zero point moved": "block3/pointwise",
+    "padding changed": "block4_depthwise",
+    "channels permuted": "block5/pointwise",
+}
+
+
+@pytest.fixture
+def export(tmp_path: Path) -> Path:
+    """The packaged model's export, on the bundled pictures instead of the whole of CIFAR-10."""
+    source = find_model("cifar10-ds")
+    assert source is not None
+    folder = tmp_path / "export"
+    shutil.copytree(source, folder)
+    about = json.loads((folder / "export.json").read_text())
+    about["data"]["source"] = "cifar10_mini"
+    (folder / "export.json").write_text(json.dumps(about))
+    return folder
+
+
+def only(folder: Path, *names: str) -> None:
+    """Leave only some artifacts in an export."""
+    about = json.loads((folder / "export.json").read_text())
+    about["artifacts"] = list(names)
+    (folder / "export.json").write_text(json.dumps(about))
+
+
+@pytest.mark.slow
+def test_packaged_model_passes_on_the_bundled_pictures(export: Path) -> None:
+    certificate = verify(export)
+    assert certificate.passed, certificate.failures
+    assert certificate.n == 1000
+    assert json.loads((export / "certificate.json").read_text())["passed"] is True
+    grid = certificate.logit_grid
+    assert grid is not None
+    assert grid.levels >= 64
+    for pair in certificate.parity:
+        if "openvino-int8" not in (pair.a, pair.b):
+            assert pair.within_1 >= 0.9999
+            assert pair.max_steps <= 2
+            assert pair.top1_agreement >= 0.999
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("target", sorted(PLANTERS))
+@pytest.mark.parametrize("fault", sorted(LAYERS))
+def test_planted_fault_is_named(
+    export: Path, target: str, fault: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    layer = LAYERS[fault]
+    only(export, f"{target}-int8")
+    PLANTERS[target][fault](export / f"{target}-int8", layer)
+    with pytest.raises(SystemExit) as left:
+        main(["verify", str(export), "--json"])
+    assert left.value.code == 7
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["passed"] is False
+    first = next(layer for layer in answer["layers"][0]["layers"] if layer["reason"] is not None)
+    assert first["layer"] == layer
+    assert any(f"layer '{layer}'" in failure for failure in answer["failures"])
+
+
+def test_faults_lie_where_the_grid_is_used(export: Path) -> None:
+    """A fault in a layer that uses few levels could hide in rounding; these use 64 and more."""
+    graph = from_onnx(onnx.load(export / "int8.onnx"))
+    by_name = {op.name: op.output.value for op in read_program(graph).ops}
+    with np.load(export / "reference.npz") as kept:
+        values = Reference(graph, [by_name[name] for name in LAYERS.values()]).values(kept["images"][:8])
+    assert all(len(np.unique(found)) >= 64 for found in values.values())
+
+
+def test_changed_graph_is_refused(export: Path) -> None:
+    path = export / "int8.onnx"
+    path.write_bytes(path.read_bytes()[:-1] + b"\0")
+    with pytest.raises(UnusableFile, match="int8.onnx: is not the file that was exported"):
+        verify(export)
+
+
+def test_file_that_cannot_be_opened_is_exit_3(export: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    only(export, "tflite-int8")
+    (export / "tflite-int8" / "model.tflite").write_bytes(b"not a model at all")
+    with pytest.raises(SystemExit) as left:
+        main(["verify", str(export)])
+    assert left.value.code == 3
+    assert "model.tflite" in capsys.readouterr().err
