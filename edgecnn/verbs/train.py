@@ -81,6 +81,8 @@ def train(
     network = plan_network(resolved.model, (resolved.input.channels, *resolved.input.size), len(dataset.labels))
     resolved = choose(resolved)
     trainer_of = _prepare(resolved, dataset, network, listener.progress)
+    for note in dataset.notes:
+        listener.message(f"note: {note}")
     if run is None:
         run = runs.new_run(resolved.name, path.read_text(encoding="utf-8"), dump_recipe(resolved), root)
     listener.message(f"run {run.path}: {network.params:,} parameters, {network.macs / 1e6:.2f} M multiply-adds")
@@ -99,23 +101,28 @@ def train(
 
 
 def data_spec(recipe: Recipe) -> DataSpec:
-    """The recipe's pictures, in the words of the data room."""
+    """The recipe's pictures, in the words of the data room; a folder by its absolute path, to be found from anywhere."""
     height, width = recipe.input.size
     data = recipe.data
-    return DataSpec(data.source, data.folder, data.val_fraction, height, width, recipe.input.resize)
+    folder = data.folder
+    if folder is not None and Path(folder).expanduser().is_dir():
+        folder = str(Path(folder).expanduser().resolve())
+    return DataSpec(data.source, folder, data.val_fraction, height, width, recipe.input.resize)
 
 
 def choose(recipe: Recipe) -> Recipe:
-    """The recipe with device, precision and threads chosen for this machine, where it leaves them open."""
+    """The recipe with device, precision and threads chosen for this machine, and its folder found."""
     torch = _torch()
     asked = recipe.train
+    folder = data_spec(recipe).folder
     if asked.device == "cuda" and not torch.cuda.is_available():
         raise UsageError("train.device=cuda, but torch sees no CUDA device here; use train.device=auto")
     device = asked.device if asked.device != "auto" else ("cuda" if torch.cuda.is_available() else "cpu")
     dtype = asked.dtype if asked.dtype != "auto" else ("bfloat16" if device == "cuda" else "float32")
     threads = asked.threads or len(os.sched_getaffinity(0))
     chosen = asked.model_copy(update={"device": device, "dtype": dtype, "threads": threads})
-    return recipe.model_copy(update={"train": chosen})
+    data = recipe.data.model_copy(update={"folder": folder})
+    return recipe.model_copy(update={"train": chosen, "data": data})
 
 
 def settings_of(recipe: Recipe) -> Settings:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import platform
 from collections.abc import Callable, Mapping
@@ -88,6 +89,8 @@ class Certificate:
     versions: Mapping[str, str]
     machine: Mapping[str, str]
     created: str
+    notes: tuple[str, ...] = ()
+    """What a person should know about the pictures."""
     split: str = "test"
     schema: str = "edgecnn.verify/1"
 
@@ -109,8 +112,10 @@ def verify(
     dataset = open_dataset(about.data, data_dir)
     pictures = dataset.load("test")
     message(f"verifying {folder} on {len(pictures):,} test pictures")
+    for note in dataset.notes:
+        message(f"note: {note}")
     checked = _Verification(folder, about, pictures, threads, message)
-    certificate = checked.run()
+    certificate = dataclasses.replace(checked.run(), notes=tuple(dataset.notes))
     write_json(folder / CERTIFICATE, certificate)
     return certificate
 

@@ -65,14 +65,13 @@ def test_val_is_held_out_where_there_is_none(tmp_path: Path) -> None:
     assert dataset.notes == ()
 
 
-def test_train_and_val_only_is_the_layout_of_imagenet(tmp_path: Path) -> None:
+def test_without_test_val_is_measured_and_a_note_says_so(tmp_path: Path) -> None:
     dataset = opened(folders(tmp_path, {"train": 10, "val": 3}))
     train, val, test = (dataset.load(split) for split in SPLITS)
-    assert (len(train), len(val), len(test)) == (24, 6, 9)
-    assert all(name.startswith("val/") for name in test.names)
-    assert all(name.startswith("train/") for name in val.names)
+    assert (len(train), len(val), len(test)) == (30, 9, 9)
+    assert test.names == val.names
     (note,) = dataset.notes
-    assert "val/ is taken as the test split, and 20% of train/ is held out" in note
+    assert "is measured as the test split too" in note
 
 
 def test_train_only_has_no_test_split(tmp_path: Path) -> None:
@@ -90,6 +89,9 @@ def test_train_and_val_never_look_into_test(tmp_path: Path, counts: dict[str, in
     (root / "test").symlink_to(root / "nowhere")  # anything that opened or listed it would fail
     dataset = opened(root)
     assert [fingerprint(dataset.load(split)) for split in ("train", "val")] == before
+    (root / "test").unlink()
+    assert [fingerprint(opened(root).load(split)) for split in ("train", "val")] == before
+    (root / "test").symlink_to(root / "nowhere")
     with pytest.raises(UnusableFile, match=r"test: can't be read \(No such file"):
         dataset.load("test")
 
