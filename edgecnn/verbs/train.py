@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -87,21 +88,22 @@ def train(
         run = runs.new_run(resolved.name, path.read_text(encoding="utf-8"), dump_recipe(resolved), root)
     listener.message(f"run {run.path}: {network.params:,} parameters, {network.macs / 1e6:.2f} M multiply-adds")
     trainer = trainer_of(run)
-    speeds = _train(run, trainer, listener)
+    _train(run, trainer, listener)
     draw_plots(run, trainer)
+    speeds = [line["images_per_s"] for line in run.read_metrics()]
     return TrainRecord(
         run=run.path,
         epochs=trainer.state.epoch,
         val_top1=trainer.state.best_val_top1,
         params=network.params,
         macs=network.macs,
-        images_per_s=sum(speeds) / len(speeds) if speeds else 0.0,
+        images_per_s=sum(speeds) / len(speeds),
         seconds=time.perf_counter() - started,
     )
 
 
 def data_spec(recipe: Recipe) -> DataSpec:
-    """The recipe's pictures, in the words of the data room; a folder by its absolute path, to be found from anywhere."""
+    """The recipe's pictures, in the words of the data room; a folder by its absolute path."""
     height, width = recipe.input.size
     data = recipe.data
     folder = data.folder
@@ -134,12 +136,11 @@ def settings_of(recipe: Recipe) -> Settings:
 
 
 def _torch() -> Any:
-    try:
-        import safetensors  # noqa: F401 - wanted by checkpoints; said here, before any work is done
-        import torch
-    except ImportError as error:
-        raise MissingExtra("training", error.name or "torch", "train") from error
-    return torch
+    """torch, after making sure that what checkpoints and plots want later is there too."""
+    for library in ("torch", "safetensors", "matplotlib"):
+        if importlib.util.find_spec(library) is None:
+            raise MissingExtra("training", library, "train")
+    return importlib.import_module("torch")
 
 
 def _prepare(
@@ -158,16 +159,13 @@ def _prepare(
     return lambda run: Trainer(model, train_pictures, val_pictures, settings, labels, run.checkpoints, report)
 
 
-def _train(run: Run, trainer: Trainer, listener: Listener) -> list[float]:
+def _train(run: Run, trainer: Trainer, listener: Listener) -> None:
     if trainer.resume():
         listener.message(f"going on after epoch {trainer.state.epoch} of {trainer.settings.epochs}")
         run.keep_metrics(trainer.state.epoch)
-    speeds = []
     for epoch in trainer.run():
-        speeds.append(epoch.images_per_s)
         run.add_metrics(dataclasses.asdict(epoch))
         listener.epoch(epoch)
-    return speeds
 
 
 def draw_plots(run: Run, trainer: Trainer) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from edgecnn import __version__
+from edgecnn import __version__, packaged
 from edgecnn.data import Pictures, fingerprint, open_dataset
 from edgecnn.edge import artifact
 from edgecnn.edge.artifact import Manifest
@@ -116,8 +116,17 @@ def verify(
         message(f"note: {note}")
     checked = _Verification(folder, about, pictures, threads, message)
     certificate = dataclasses.replace(checked.run(), notes=tuple(dataset.notes))
-    write_json(folder / CERTIFICATE, certificate)
+    path = certificate_path(folder)
+    write_json(path, certificate)
+    message(f"certificate: {path}")
     return certificate
+
+
+def certificate_path(folder: Path) -> Path:
+    """Beside what was verified; a packaged model keeps its own, and the new one goes into the working directory."""
+    if folder.is_relative_to(packaged.HERE):
+        return Path(f"{folder.name}-{CERTIFICATE}")
+    return folder / CERTIFICATE
 
 
 class _Verification:

@@ -149,7 +149,9 @@ def _openvino_padding(folder: Path, layer: str) -> None:
     """In the XML itself: OpenVINO's Python API does not change attributes."""
     tree = ElementTree.parse(folder / "model.xml")  # noqa: S314 - our own file
     element = next(
-        node for node in tree.iter("layer") if node.get("name", "").startswith(f"{layer}/") and "Conv" in node.get("type", "")
+        node
+        for node in tree.iter("layer")
+        if node.get("name", "").startswith(f"{layer}/") and "Conv" in node.get("type", "")
     )
     data = element.find("data")
     assert data is not None

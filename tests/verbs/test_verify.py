@@ -66,9 +66,7 @@ def test_packaged_model_passes_on_the_bundled_pictures(export: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("target", sorted(PLANTERS))
 @pytest.mark.parametrize("fault", sorted(LAYERS))
-def test_planted_fault_is_named(
-    export: Path, target: str, fault: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_planted_fault_is_named(export: Path, target: str, fault: str, capsys: pytest.CaptureFixture[str]) -> None:
     layer = LAYERS[fault]
     only(export, f"{target}-int8")
     PLANTERS[target][fault](export / f"{target}-int8", layer)
