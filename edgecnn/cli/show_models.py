@@ -8,13 +8,14 @@ from rich.console import Console
 
 from edgecnn.cli.progress import duration
 from edgecnn.cli.show import percent, rows, size, table
+from edgecnn.verbs.certificate import Certificate
 from edgecnn.verbs.eval import EvalRecord
 from edgecnn.verbs.export import ExportRecord
 from edgecnn.verbs.inspect import InspectRecord
 from edgecnn.verbs.parity import Parity
 from edgecnn.verbs.predict import PredictRecord
 from edgecnn.verbs.train import TrainRecord
-from edgecnn.verbs.verify import REFERENCE, Certificate
+from edgecnn.verbs.verify import REFERENCE
 
 BAR = 24
 

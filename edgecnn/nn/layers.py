@@ -86,75 +86,49 @@ def _fits(size: Pair, kernel: Pair, output: Pair, word: str) -> Pair:
     return output
 
 
-def _bias(word: words.Conv | words.DepthwiseConv | words.Dense) -> bool:
+def _bias(word: words.Weighted) -> bool:
     return not word.batch_norm if word.bias is None else word.bias
 
 
 @plans(words.Conv)
 def conv(word: words.Conv, shape: Shape) -> Plan:
     """F * (K * K * C) weights, H' * W' * K * K * C * F multiply-adds."""
-    channels, height, width = _picture(shape, "conv")
-    margins = margins_of(word.padding, (height, width), word.kernel, word.stride)
-    rows, columns = _fits(
-        (height, width), word.kernel, output_size((height, width), word.kernel, word.stride, margins), "conv"
-    )
-    weights = word.filters * channels * word.kernel[0] * word.kernel[1]
-
-    def build() -> nn.Module:
-        from edgecnn.nn import blocks
-
-        return blocks.convolution(
-            channels,
-            word.filters,
-            word.kernel,
-            word.stride,
-            margins,
-            bias=_bias(word),
-            batch_norm=word.batch_norm,
-            activation=word.activation,
-        )
-
-    return Plan(
-        "conv",
-        (word.filters, rows, columns),
-        build,
-        params=weights + word.filters * (_bias(word) + 2 * word.batch_norm),
-        macs=weights * rows * columns,
-        window=word.kernel,
-        stride=word.stride,
-    )
+    return _convolution("conv", word, shape, filters=word.filters, groups=1)
 
 
 @plans(words.DepthwiseConv)
 def depthwise_conv(word: words.DepthwiseConv, shape: Shape) -> Plan:
     """C * K * K weights, H' * W' * K * K * C multiply-adds."""
-    channels, height, width = _picture(shape, "depthwise_conv")
+    return _convolution("depthwise_conv", word, shape, filters=shape[0], groups=shape[0])
+
+
+def _convolution(kind: str, word: words.Convolution, shape: Shape, filters: int, groups: int) -> Plan:
+    channels, height, width = _picture(shape, kind)
     margins = margins_of(word.padding, (height, width), word.kernel, word.stride)
-    rows, columns = _fits(
-        (height, width), word.kernel, output_size((height, width), word.kernel, word.stride, margins), "depthwise_conv"
-    )
-    weights = channels * word.kernel[0] * word.kernel[1]
+    reached = output_size((height, width), word.kernel, word.stride, margins)
+    rows, columns = _fits((height, width), word.kernel, reached, kind)
+    weights = filters * (channels // groups) * word.kernel[0] * word.kernel[1]
 
     def build() -> nn.Module:
         from edgecnn.nn import blocks
 
         return blocks.convolution(
             channels,
-            channels,
+            filters,
             word.kernel,
             word.stride,
             margins,
-            groups=channels,
+            groups=groups,
             bias=_bias(word),
             batch_norm=word.batch_norm,
             activation=word.activation,
         )
 
     return Plan(
-        "depthwise_conv",
-        (channels, rows, columns),
+        kind,
+        (filters, rows, columns),
         build,
-        params=weights + channels * (_bias(word) + 2 * word.batch_norm),
+        params=weights + filters * (_bias(word) + 2 * word.batch_norm),
         macs=weights * rows * columns,
         window=word.kernel,
         stride=word.stride,

@@ -29,27 +29,30 @@ class Layer(BaseModel):
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")] | None = None
 
 
-class Conv(Layer):
-    """A 2-D convolution; `bias` is left out where batch norm follows, unless said otherwise."""
+class Weighted(Layer):
+    """What layers with weights share; `bias` is left out where batch norm follows, unless said otherwise."""
 
-    filters: Size
-    kernel: Pair = (3, 3)
-    stride: Pair = (1, 1)
-    padding: Padding = "same"
     batch_norm: bool = False
     bias: bool | None = None
     activation: Activation = "linear"
 
 
-class DepthwiseConv(Layer):
+class Convolution(Weighted):
+    """What convolutions share."""
+
+    kernel: Pair = (3, 3)
+    stride: Pair = (1, 1)
+    padding: Padding = "same"
+
+
+class DepthwiseConv(Convolution):
     """A 2-D convolution of each channel with a kernel of its own."""
 
-    kernel: Pair = (3, 3)
-    stride: Pair = (1, 1)
-    padding: Padding = "same"
-    batch_norm: bool = False
-    bias: bool | None = None
-    activation: Activation = "linear"
+
+class Conv(Convolution):
+    """A 2-D convolution over all channels."""
+
+    filters: Size
 
 
 class SeparableConv(Conv):
@@ -98,13 +101,10 @@ class Flatten(Layer):
     """[C, H, W] -> [C * H * W]."""
 
 
-class Dense(Layer):
+class Dense(Weighted):
     """A fully connected layer."""
 
     units: Size
-    batch_norm: bool = False
-    bias: bool | None = None
-    activation: Activation = "linear"
 
 
 class Residual(Layer):

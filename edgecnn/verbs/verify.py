@@ -6,7 +6,6 @@ import dataclasses
 import os
 import platform
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from itertools import combinations
 from pathlib import Path
@@ -25,6 +24,7 @@ from edgecnn.graph.edit import Array, Graph, from_onnx
 from edgecnn.graph.reference import Reference
 from edgecnn.metrics import drop_interval, mcnemar, ties, top1
 from edgecnn.records import sha256_file, write_json
+from edgecnn.verbs.certificate import Accuracy, Certificate, LogitGrid, Picture
 from edgecnn.verbs.export import FLOAT_TOLERANCE, ExportRecord
 from edgecnn.verbs.folders import Export, find_export, read_export
 from edgecnn.verbs.parity import LayerReference, LayerReport, Parity, check_layers, compare
@@ -34,65 +34,6 @@ REFERENCE = "reference"
 LAYER_PICTURES = 8
 """Pictures on which every layer is run by itself."""
 WORST = 5
-
-
-@dataclass(frozen=True)
-class Accuracy:
-    """One model on the test split beside fp32: the drop in points with its 95 % interval, and McNemar's p."""
-
-    top1: float
-    drop_pp: float
-    drop_low_pp: float
-    drop_high_pp: float
-    mcnemar_p: float
-
-
-@dataclass(frozen=True)
-class LogitGrid:
-    """How the reference's logits use their grid: distinct levels of 256, and the share at either end."""
-
-    levels: int
-    saturated: float
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A picture on which models disagree most: its name and class, and each model's answer."""
-
-    name: str
-    label: str
-    steps: int
-    answers: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class Certificate:
-    """certificate.json. Accuracies in 0..1 by artifact, `fp32` being the graph itself; drops in percentage points."""
-
-    passed: bool
-    n: int
-    accuracy: Mapping[str, float]
-    drop_pp: Mapping[str, float]
-    details: Mapping[str, Accuracy]
-    ties: int
-    """Pictures whose two largest reference logits are equal; the lowest index wins."""
-    parity: tuple[Parity, ...]
-    logit_grid: LogitGrid | None
-    layers: tuple[LayerReport, ...]
-    float_apart: Mapping[str, float]
-    """fp32 artifacts: the largest difference from the fp32 graph, as a share of the largest logit."""
-    worst: tuple[Picture, ...]
-    failures: tuple[str, ...]
-    limits: Mapping[str, float]
-    hashes: Mapping[str, str]
-    test_data: str
-    versions: Mapping[str, str]
-    machine: Mapping[str, str]
-    created: str
-    notes: tuple[str, ...] = ()
-    """What a person should know about the pictures."""
-    split: str = "test"
-    schema: str = "edgecnn.verify/1"
 
 
 def verify(

@@ -92,7 +92,7 @@ def test_faults_lie_where_the_grid_is_used(export: Path) -> None:
 def test_changed_graph_is_refused(export: Path) -> None:
     path = export / "int8.onnx"
     path.write_bytes(path.read_bytes()[:-1] + b"\0")
-    with pytest.raises(UnusableFile, match="int8.onnx: is not the file that was exported"):
+    with pytest.raises(UnusableFile, match=r"int8\.onnx: is not the file that was exported"):
         verify(export)
 
 
