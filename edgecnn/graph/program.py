@@ -19,6 +19,7 @@ ACTIVATIONS = {"Relu": "relu", "Clip": "relu6"}
 FUSES_ACTIVATION = ("Conv", "Gemm", "Add")
 MOVES_VALUES = ("MaxPool", "AveragePool", "ReduceMax", "Flatten")
 """Operations whose output lies on their input's grid."""
+GLOBAL_POOLS = ("GlobalAveragePool", "ReduceMax")
 
 
 @dataclass(frozen=True)

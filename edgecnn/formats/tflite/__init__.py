@@ -10,7 +10,7 @@ from pathlib import Path
 from edgecnn.formats import Array, Details
 from edgecnn.graph.canonical import IMAGE
 from edgecnn.graph.edit import Graph
-from edgecnn.graph.program import Op, Program, Tensor, read_program
+from edgecnn.graph.program import GLOBAL_POOLS, Op, Program, Tensor, read_program
 from edgecnn.records import write_whole
 
 
@@ -33,11 +33,11 @@ class TFLiteFormat:
 
         def name(tensor: Tensor) -> str:
             makers = [maker for maker in program.ops if maker.output == tensor]
-            if makers and _follows_global_pool(makers[0]):
+            if makers and _is_left_out(makers[0], program):
                 return name(makers[0].inputs[0])
             return tensor.name
 
-        if _follows_global_pool(op):
+        if _is_left_out(op, program):
             return None
         path = folder / self.model
         path.write_bytes(cut(model.read_bytes(), [name(tensor) for tensor in op.inputs], name(op.output)))
@@ -56,8 +56,10 @@ class TFLiteFormat:
         return from_file(tensor, values)
 
 
-def _follows_global_pool(op: Op) -> bool:
-    return op.type == "Flatten" and op.inputs[0].shape[2:] == (1, 1)
+def _is_left_out(op: Op, program: Program) -> bool:
+    """Whether it is the flatten behind a global pool, which gives features already."""
+    pooled = [made.output for made in program.ops if made.type in GLOBAL_POOLS]
+    return op.type == "Flatten" and op.inputs[0] in pooled
 
 
 FORMAT = TFLiteFormat()

@@ -21,10 +21,7 @@ def feature_order(tensor: Tensor) -> Array:
 
 def to_file(tensor: Tensor, values: Array) -> Array:
     """A graph's values (float32, or uint8 on the tensor's grid) as the file holds them."""
-    if values.ndim == 4:
-        moved = values.reshape(values.shape[:2]) if values.shape[2:] == (1, 1) else values.transpose(0, 2, 3, 1)
-    else:
-        moved = values[:, feature_order(tensor)]
+    moved = values.transpose(0, 2, 3, 1) if values.ndim == 4 else values[:, feature_order(tensor)]
     return np.ascontiguousarray(moved ^ np.uint8(128)).view(np.int8) if values.dtype == np.uint8 else moved.copy()
 
 
@@ -32,8 +29,8 @@ def from_file(tensor: Tensor, values: Array) -> Array:
     """A file's values in the graph's order and type; the reverse of `to_file`."""
     if values.dtype == np.int8:
         values = values.view(np.uint8) ^ np.uint8(128)
-    if len(tensor.shape) == 4:
-        return values.reshape(tensor.shape) if tensor.shape[2:] == (1, 1) else values.transpose(0, 3, 1, 2)
+    if len(tensor.shape) == 4:  # of a global pool the file holds [N, C]
+        return values[:, :, None, None] if values.ndim == 2 else values.transpose(0, 3, 1, 2)
     ordered = np.empty_like(values)
     ordered[:, feature_order(tensor)] = values
     return ordered

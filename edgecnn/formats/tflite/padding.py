@@ -44,20 +44,23 @@ def padded(op: Op, builder: Builder, lowest: bool = False) -> tuple[int, int]:
 def pad(op: Op, builder: Builder, given: int, margins: Margins, lowest: bool = False) -> int:
     """A PAD (zero) or PADV2 (lowest value) operator before an operation; the index of what it makes."""
     source = op.inputs[0]
+    grid = (
+        source.grid if op.output.grid is not None else None
+    )  # the image of an fp32 file has a grid, and is float here
     count, height, width, channels = nhwc(source.shape)
     shape = (count, height + margins.top + margins.bottom, width + margins.left + margins.right, channels)
-    made = builder.intermediate(f"{op.name}/pad", shape, source.grid)
+    made = builder.intermediate(f"{op.name}/pad", shape, grid)
     amounts = np.array([[0, 0], [margins.top, margins.bottom], [margins.left, margins.right], [0, 0]], np.int32)
     inputs = [given, builder.constant(f"{op.name}/pad/amounts", amounts)]
-    version = 1 if source.grid is None else 2
+    version = 1 if grid is None else 2
     if not lowest:
         builder.operator("PAD", version, inputs, [made], schema.PadOptionsT())
         return made
-    if source.grid is None:
+    if grid is None:
         inputs.append(builder.constant(f"{op.name}/pad/value", np.array([np.finfo(np.float32).min], np.float32)))
     else:
-        value, scale = np.array([-SHIFT], np.int8), np.array([source.grid.scale], np.float32)
+        value, scale = np.array([-SHIFT], np.int8), np.array([grid.scale], np.float32)
         inputs.append(builder.constant(f"{op.name}/pad/value", value, scale))
-        builder.tensors[inputs[-1]].quantization.zeroPoint = np.array([source.grid.zero_point - SHIFT], np.int64)
+        builder.tensors[inputs[-1]].quantization.zeroPoint = np.array([grid.zero_point - SHIFT], np.int64)
     builder.operator("PADV2", version, inputs, [made], schema.PadV2OptionsT())
     return made

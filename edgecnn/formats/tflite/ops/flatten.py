@@ -6,7 +6,7 @@ import numpy as np
 
 from edgecnn.formats.tflite.builder import Builder, schema
 from edgecnn.formats.tflite.ops import writes
-from edgecnn.graph.program import Op
+from edgecnn.graph.program import GLOBAL_POOLS, Op
 
 
 @writes("Flatten")
@@ -23,4 +23,4 @@ def flatten(op: Op, builder: Builder) -> None:
 
 
 def _global_pools(builder: Builder) -> list[Op]:
-    return [op for op in builder.program.ops if op.type in ("GlobalAveragePool", "ReduceMax")]
+    return [op for op in builder.program.ops if op.type in GLOBAL_POOLS]
