@@ -77,5 +77,5 @@ def _axes(columns: int, *, width: float, height: float) -> tuple[Figure, list[An
 
 def _write(figure: Figure, path: Path) -> None:
     out = io.BytesIO()
-    figure.savefig(out, format="png", dpi=120)
+    figure.savefig(out, format="png", dpi=120, bbox_inches="tight")
     write_whole(path, out.getvalue())

@@ -132,9 +132,10 @@ def predicted(console: Console, record: Sequence[PredictRecord]) -> None:
             console.print(f"{found.image}: {found.top[0].label} {percent(found.top[0].probability)}", soft_wrap=True)
             continue
         made = table(found.image, "label", "", "", left=1)
+        made.columns[2].justify = "left"
         for prediction in found.top:
             bar = "█" * round(BAR * prediction.probability)
-            made.add_row(prediction.label, percent(prediction.probability), f"{bar:<{BAR}}")
+            made.add_row(prediction.label, percent(prediction.probability), bar)
         console.print(made)
 
 

@@ -1,0 +1,134 @@
+"""The packaged cifar10-ds: its certificate keeps what the README promises, and its files are what they claim."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+
+from edgecnn.data import DataSpec, open_dataset
+from edgecnn.edge import artifact
+from edgecnn.edge.artifact import Manifest, read_manifest
+from edgecnn.formats import find_format
+from edgecnn.formats.tflite.builder import schema, unpack
+from edgecnn.graph.edit import from_onnx
+from edgecnn.packaged import find_model
+from edgecnn.records import read_json, sha256_file
+from edgecnn.verbs.certificate import Certificate
+from edgecnn.verbs.folders import read_export
+
+MODEL = find_model("cifar10-ds")
+assert MODEL is not None
+FOLDER: Path = MODEL
+ARTIFACTS = [f"{target}-{precision}" for target in ("tflite", "onnx", "openvino") for precision in ("fp32", "int8")]
+
+
+@pytest.fixture(scope="module")
+def certificate() -> Certificate:
+    return read_json(Certificate, FOLDER / "certificate.json")
+
+
+def test_accuracy_on_the_whole_test_split(certificate: Certificate) -> None:
+    assert certificate.passed
+    assert certificate.n == 10_000
+    assert certificate.accuracy["fp32"] >= 0.895
+    assert set(certificate.accuracy) == {"fp32", *ARTIFACTS}
+    assert max(certificate.drop_pp.values()) <= 0.3
+
+
+def test_parity_of_runtimes(certificate: Certificate) -> None:
+    pairs = {frozenset((pair.a, pair.b)): pair for pair in certificate.parity}
+    ours = pairs[frozenset(("tflite-int8", "onnx-int8"))]
+    assert ours.within_1 >= 0.9999
+    assert ours.max_steps <= 2
+    assert ours.top1_agreement >= 0.999
+    for pair in certificate.parity:
+        assert pair.top1_agreement >= 0.99
+        assert pair.unexplained == 0
+
+
+def test_logits_use_their_grid(certificate: Certificate) -> None:
+    assert certificate.logit_grid is not None
+    assert certificate.logit_grid.levels >= 64
+
+
+@pytest.mark.parametrize("name", ARTIFACTS)
+def test_certificate_is_about_these_files(certificate: Certificate, name: str) -> None:
+    manifest = read_manifest(FOLDER / name)
+    assert certificate.hashes[f"{name}/{manifest.model}"] == manifest.sha256
+    artifact.check_files(FOLDER / name, manifest)
+    assert manifest.parents["checkpoint"] == sha256_file(FOLDER / "checkpoint" / "model.safetensors")
+    assert (FOLDER / name / "labels.txt").read_text().split() == list(manifest.labels)
+
+
+@pytest.mark.parametrize("name", ARTIFACTS)
+def test_golden_answers_come_out_again(name: str) -> None:
+    opened = artifact.load(FOLDER / name)
+    with np.load(FOLDER / name / "golden.npz") as golden:
+        raw = opened.raw(golden["images"])
+        apart = np.abs(raw.astype(float) - golden["outputs"])
+    assert raw.dtype == (np.uint8 if name.endswith("int8") else np.float32)
+    assert apart.max() <= (2 if name.endswith("int8") else 1e-4 * np.abs(raw).max())
+
+
+def test_calibration_was_on_training_pictures(certificate: Certificate) -> None:
+    manifests: list[Manifest] = [read_manifest(FOLDER / name) for name in ARTIFACTS if name.endswith("int8")]
+    calibrations = {manifest.calibration for manifest in manifests}
+    assert len(calibrations) == 1, "one calibration for all"
+    (calibration,) = calibrations
+    assert calibration is not None
+    assert calibration.images == 512
+    assert calibration.sha256 not in (certificate.test_data, read_export(FOLDER).train_data)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_tflite_operators(precision: str) -> None:
+    model = unpack((FOLDER / f"tflite-{precision}" / "model.tflite").read_bytes())
+    graph = model.subgraphs[0]
+    names = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
+    codes = [names[model.operatorCodes[operator.opcodeIndex].builtinCode] for operator in graph.operators]
+    ends = ["QUANTIZE", "QUANTIZE"] if precision == "int8" else ["DEQUANTIZE"]
+    assert Counter(codes) == Counter(
+        {"CONV_2D": 8, "DEPTHWISE_CONV_2D": 7, "ADD": 3, "MEAN": 1, "FULLY_CONNECTED": 1}
+    ) + Counter(ends)
+    kinds = {graph.tensors[i].type for operator in graph.operators for i in operator.outputs}
+    inside = schema.TensorType.INT8 if precision == "int8" else schema.TensorType.FLOAT32
+    assert kinds - {schema.TensorType.UINT8} == {inside}
+
+
+def test_tflite_files_take_less_than_a_second(tmp_path: Path) -> None:
+    seconds = 0.0
+    for precision in ("fp32", "int8"):
+        graph = from_onnx(onnx.load(FOLDER / f"{precision}.onnx"))
+        began = time.perf_counter()
+        find_format("tflite").write(graph, tmp_path, {})
+        seconds += time.perf_counter() - began
+        packaged = FOLDER / f"tflite-{precision}" / "model.tflite"
+        assert (tmp_path / "model.tflite").read_bytes() == packaged.read_bytes(), "the same graph gives the same file"
+    assert seconds < 1.0
+
+
+def test_onnxruntime_runs_it_in_integers(tmp_path: Path) -> None:
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    options.log_severity_level = 3
+    onnxruntime.InferenceSession(FOLDER / "onnx-int8" / "model.onnx", options, providers=["CPUExecutionProvider"])
+    counted = Counter(node.op_type for node in onnx.load(tmp_path / "optimized.onnx").graph.node)
+    assert counted["QLinearConv"] == 15
+    assert counted["QLinearAdd"] == 3
+    assert not {"Conv", "Gemm", "Add", "DequantizeLinear", "QuantizeLinear"} & set(counted)
+
+
+def test_bundled_pictures_agree_with_the_certificate(certificate: Certificate) -> None:
+    """1,000 of the 10,000 test pictures: the accuracy lies within four standard errors of the certificate's."""
+    pictures = open_dataset(DataSpec("cifar10_mini", None, 0.1, 32, 32, "crop")).load("test")
+    raw = artifact.load(FOLDER / "tflite-int8").raw(pictures.images)
+    found = float((raw.argmax(axis=1) == pictures.classes).mean())
+    expected = certificate.accuracy["tflite-int8"]
+    assert abs(found - expected) <= 4 * (expected * (1 - expected) / 1000) ** 0.5
