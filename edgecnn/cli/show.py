@@ -29,9 +29,14 @@ def answer(voice: Voice, record: Record, show: Callable[[Console, Record], None]
     show(console, record)
 
 
-def table(title: str, *columns: str, left: int = 1) -> Table:
+def heading(console: Console, text: str) -> None:
+    """A line above a table; a table's own title would be folded to the table's width."""
+    console.print(text, style="bold", soft_wrap=True, markup=False)
+
+
+def table(*columns: str, left: int = 1) -> Table:
     """A plain table whose first `left` columns are words and whose others are figures."""
-    made = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for i, column in enumerate(columns):
         made.add_column(column, justify="left" if i < left else "right", overflow="fold")
     return made
@@ -57,7 +62,7 @@ def size(count: int) -> str:
 def sources(console: Console, record: DataList) -> None:
     """`data list`."""
     lines = [(row.name, row.folder or f"not here: edgecnn data get {row.name}", row.summary) for row in record.sources]
-    console.print(rows(table("", "source", "where", "what", left=3), lines))
+    console.print(rows(table("source", "where", "what", left=3), lines))
 
 
 def got(console: Console, record: DataGet) -> None:
@@ -70,7 +75,8 @@ def checked(console: Console, record: DataCheck) -> None:
     splits = [found.split for found in record.splits]
     lines = [(label, *(f"{found.per_class.get(label, 0):,}" for found in record.splits)) for label in record.labels]
     total = ("in all", *(f"{found.n:,}" for found in record.splits))
-    console.print(rows(table(record.data, "class", *splits), [*lines, total]))
+    heading(console, record.data)
+    console.print(rows(table("class", *splits), [*lines, total]))
     for note in record.notes:
         console.print(f"note: {note}")
     for broken in record.broken:
@@ -81,7 +87,7 @@ def checked(console: Console, record: DataCheck) -> None:
 def devices(console: Console, record: DeviceList) -> None:
     """`devices list`."""
     lines = [(found.name, found.title, found.cpu, str(found.cores)) for found in record.devices]
-    console.print(rows(table("", "device", "what", "processor", "cores", left=3), lines))
+    console.print(rows(table("device", "what", "processor", "cores", left=3), lines))
 
 
 def device(console: Console, record: DeviceRecord) -> None:
@@ -89,7 +95,8 @@ def device(console: Console, record: DeviceRecord) -> None:
     sets = ", ".join(record.instruction_sets)
     console.print(f"{record.title}: {record.cores} x {record.cpu}, {record.architecture} ({sets})")
     lines = [(bound.what, f"{bound.value:g} {bound.unit}", bound.source) for bound in record.bounds]
-    console.print(rows(table("Peak rates, all cores", "what", "at most", "source", left=3), lines))
+    heading(console, "Peak rates, all cores")
+    console.print(rows(table("what", "at most", "source", left=3), lines))
     for note in record.notes:
         console.print(note)
 
@@ -107,7 +114,7 @@ def doctored(console: Console, record: DoctorRecord) -> None:
         )
         for feature in record.features
     ]
-    console.print(rows(table("", "extra", "for", "installed", "missing", left=4), lines))
+    console.print(rows(table("extra", "for", "installed", "missing", left=4), lines))
     for feature in record.features:
         if feature.command:
             console.print(f"for {feature.purpose}: {feature.command}", markup=False)

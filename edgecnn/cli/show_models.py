@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from edgecnn.cli.progress import duration
-from edgecnn.cli.show import percent, rows, size, table
+from edgecnn.cli.show import heading, percent, rows, size, table
 from edgecnn.verbs.certificate import Certificate
 from edgecnn.verbs.eval import EvalRecord
 from edgecnn.verbs.export import ExportRecord
@@ -33,9 +33,8 @@ def trained(console: Console, record: TrainRecord) -> None:
 
 def inspected(console: Console, record: InspectRecord) -> None:
     """`inspect`."""
-    made = table(
-        f"{record.name}, input {_shape(record.input)}", "layer", "type", "output", "params", "MACs", "sees", left=2
-    )
+    heading(console, f"{record.name}, input {_shape(record.input)}")
+    made = table("layer", "type", "output", "params", "MACs", "sees", left=2)
     for row in record.layers:
         seen = f"{row.receptive_field[0]}x{row.receptive_field[1]}"
         made.add_row(row.name, row.type, _shape(row.output), f"{row.params:,}", f"{row.macs:,}", seen)
@@ -48,7 +47,8 @@ def inspected(console: Console, record: InspectRecord) -> None:
 
 def evaluated(console: Console, record: EvalRecord) -> None:
     """`eval`."""
-    made = table(f"{record.model} on {record.n:,} {record.split} pictures", "class", "accuracy")
+    heading(console, f"{record.model} on {record.n:,} {record.split} pictures")
+    made = table("class", "accuracy")
     for name, accuracy in record.per_class.items():
         made.add_row(name, percent(accuracy))
     console.print(made)
@@ -58,32 +58,27 @@ def evaluated(console: Console, record: EvalRecord) -> None:
 def exported(console: Console, record: ExportRecord) -> None:
     """`export`."""
     lines = [(f"{made.target}-{made.precision}", str(made.model), size(made.bytes)) for made in record]
-    console.print(rows(table("", "artifact", "file", "size", left=2), lines))
+    console.print(rows(table("artifact", "file", "size", left=2), lines))
     console.print(f"{len(record)} files in {duration(record.seconds)}, each opened by its runtime and checked")
 
 
 def verified(console: Console, record: Certificate) -> None:
     """`verify`: the table, what differs, and the verdict."""
+    heading(console, f"{record.n:,} {record.split} pictures")
     made = table(
-        f"{record.n:,} {record.split} pictures",
-        "model",
-        "top-1",
-        "drop, points (95 % interval)",
-        "McNemar p",
-        "same answer",
-        "logits within 1 step",
-        "at most",
+        "model", "size", "top-1", "drop, points (95 %)", "McNemar p", "same answer", "within 1 step", "at most"
     )
     against = {pair.b: pair for pair in record.parity if pair.a == REFERENCE}
     for name, found in record.details.items():
         drop = "" if name == "fp32" else f"{found.drop_pp:+.2f} ({found.drop_low_pp:+.2f} .. {found.drop_high_pp:+.2f})"
         p = "" if name == "fp32" else f"{found.mcnemar_p:.2f}"
-        made.add_row(
-            name, percent(found.top1), drop, p, *_parity_cells(against.get(name), record.float_apart.get(name))
-        )
+        held = size(record.bytes[name]) if name in record.bytes else ""
+        parity = _parity_cells(against.get(name), record.float_apart.get(name))
+        made.add_row(name, held, percent(found.top1), drop, p, *parity)
     console.print(made)
     console.print(
-        "int8 stands beside the reference, the QDQ graph in ONNX Runtime without optimizations; fp32 beside fp32.onnx",
+        "int8 is held against the reference, the QDQ graph in ONNX Runtime without optimizations; fp32 against torch "
+        "and fp32.onnx, as a share of the largest logit",
         style="dim",
     )
     if record.logit_grid is not None:
@@ -96,12 +91,14 @@ def verified(console: Console, record: Certificate) -> None:
 
 def _parity_cells(pair: Parity | None, apart: float | None) -> Sequence[str]:
     if pair is not None:
-        return percent(pair.top1_agreement), f"{100 * pair.within_1:.3f} %", f"{pair.max_steps} steps"
-    return "", "", "" if apart is None else f"{apart:.0e} of the largest"
+        most = f"{pair.max_steps} step{'' if pair.max_steps == 1 else 's'}"
+        return percent(pair.top1_agreement), f"{100 * pair.within_1:.3f} %", most
+    return "", "", "" if apart is None else f"{apart:.0e} of 1"
 
 
 def _parity_between(console: Console, record: Certificate) -> None:
-    made = table("int8 against int8", "", "", "same answer", "exact", "logits by steps apart", left=2)
+    heading(console, "int8 against int8")
+    made = table("", "", "same answer", "exact", "logits by steps apart", left=2)
     for pair in record.parity:
         if pair.a != REFERENCE:
             spread = ", ".join(f"{level}: {count:,}" for level, count in pair.steps.items())
@@ -131,7 +128,8 @@ def predicted(console: Console, record: Sequence[PredictRecord]) -> None:
         if len(found.top) == 1:
             console.print(f"{found.image}: {found.top[0].label} {percent(found.top[0].probability)}", soft_wrap=True)
             continue
-        made = table(found.image, "label", "", "", left=1)
+        heading(console, found.image)
+        made = table("label", "", "")
         made.columns[2].justify = "left"
         for prediction in found.top:
             bar = "█" * round(BAR * prediction.probability)

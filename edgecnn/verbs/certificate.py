@@ -56,6 +56,8 @@ class Certificate:
     worst: tuple[Picture, ...]
     failures: tuple[str, ...]
     limits: Mapping[str, float]
+    bytes: Mapping[str, int]
+    """Size of each artifact's model files."""
     hashes: Mapping[str, str]
     test_data: str
     versions: Mapping[str, str]

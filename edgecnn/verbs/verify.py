@@ -83,6 +83,7 @@ class _Verification:
         self.layers: list[LayerReport] = []
         self.hashes: dict[str, str] = {}
         self.float_apart: dict[str, float] = {}
+        self.bytes: dict[str, int] = {}
 
     def run(self) -> Certificate:
         """Check, run, compare."""
@@ -134,6 +135,7 @@ class _Verification:
     def _artifact(self, name: str, fp32: Graph, int8: Graph | None, sample: Array) -> None:
         folder = self.folder / name
         manifest = artifact.read_manifest(folder)
+        self.bytes[name] = manifest.bytes
         self._hash(name, folder, manifest)
         graph = int8 if manifest.precision == "int8" else fp32
         assert graph is not None, "an int8 artifact comes with its graph"
@@ -245,6 +247,7 @@ class _Verification:
             worst=self._worst(),
             failures=tuple(self.failures),
             limits={"drop_pp": self.about.limits.drop_pp, "agreement": self.about.limits.agreement},
+            bytes=self.bytes,
             hashes=self.hashes,
             test_data=fingerprint(self.pictures),
             versions=_versions(),
