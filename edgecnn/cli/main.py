@@ -30,6 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (KeyboardInterrupt, click.Abort):
         _say("stopped")
         sys.exit(130)
+    except Terminated as signalled:
+        _say(f"stopped by {signalled}")
+        sys.exit(128 + signal.SIGTERM)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(BROKEN_PIPE)
@@ -46,8 +49,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(1)
 
 
+class Terminated(BaseException):
+    """SIGTERM came. Like KeyboardInterrupt it is no Exception: everything on the way up tidies and passes it on."""
+
+
 def _terminate(number: int, frame: FrameType | None) -> None:
-    sys.exit(128 + number)
+    raise Terminated(signal.Signals(number).name)
 
 
 def _explain(error: EdgecnnError, debug: bool) -> None:

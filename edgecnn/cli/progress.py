@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -38,6 +39,7 @@ class TrainingView(Listener):
         )
         self._task = self._bar.add_task("training", total=None, epoch="", note="")
         self._said = time.monotonic()
+        self._run: Path | None = None
 
     def __enter__(self) -> TrainingView:
         self._bar.start()
@@ -47,6 +49,12 @@ class TrainingView(Listener):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._bar.stop()
+        if self._run is not None and kind is not None and not issubclass(kind, Exception):
+            self._print(f"`edgecnn train {self._run}` goes on after the last finished epoch")
+
+    def started(self, run: Path) -> None:
+        """Remember the folder, to say how to go on where a signal ends training."""
+        self._run = run
 
     def message(self, text: str) -> None:
         """A sentence above the bar."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgecnn.recipe.read import dump_recipe, load_recipe
+from edgecnn.recipe.read import dump_recipe, load_recipe, position
 from edgecnn.recipe.schema import Recipe
 
-__all__ = ["Recipe", "dump_recipe", "load_recipe"]
+__all__ = ["Recipe", "dump_recipe", "load_recipe", "position"]

@@ -25,12 +25,9 @@ def load_recipe(path: Path, overrides: Mapping[str, Any] | None = None) -> Recip
 
     Raises RecipeError with every problem found, UnusableFile when there is no such file.
     """
-    tree = _parse(path)
+    tree, positions = _overridden(path, overrides)
     problems: list[Problem] = []
-    overridden: dict[Place, str] = {}
-    for key, value in (overrides or {}).items():
-        _override(tree, key, value, overridden)
-    layers = _layers_of(tree, Positions(path, tree, overridden), problems)
+    layers = _layers_of(tree, positions, problems)
     plain = _plain(tree)
     if layers is not None:
         plain["model"]["layers"] = layers
@@ -38,10 +35,15 @@ def load_recipe(path: Path, overrides: Mapping[str, Any] | None = None) -> Recip
     try:
         recipe = Recipe.model_validate(plain)
     except ValidationError as error:
-        problems += _problems(error, Recipe, Positions(path, tree, overridden))
+        problems += _problems(error, Recipe, positions)
     if problems or recipe is None:
         raise RecipeError(problems)
     return recipe
+
+
+def position(path: Path, place: Place, overrides: Mapping[str, Any] | None = None) -> str:
+    """Where a key of a recipe stands: `file:line:column`, or the override that sets it."""
+    return _overridden(path, overrides)[1].of(place)
 
 
 def dump_recipe(recipe: Recipe) -> str:
@@ -85,10 +87,29 @@ def _parse(path: Path) -> CommentedMap:
     return tree
 
 
+def _overridden(path: Path, overrides: Mapping[str, Any] | None) -> tuple[CommentedMap, Positions]:
+    tree = _parse(path)
+    overridden: dict[Place, str] = {}
+    problems = []
+    for key, value in (overrides or {}).items():
+        try:
+            _override(tree, key, value, overridden)
+        except ValueError as error:
+            problems.append(Problem(f"{key}={value}", str(error)))
+    if problems:
+        raise RecipeError(problems)
+    return tree, Positions(path, tree, overridden)
+
+
 def _override(tree: CommentedMap, key: str, value: Any, overridden: dict[Place, str]) -> None:
     parts = key.split(".")
+    if not all(parts):
+        raise ValueError("a key is words with one dot between them, such as train.epochs")
     node: Any = tree
-    for part in parts[:-1]:
+    for depth, part in enumerate(parts[:-1], start=1):
+        if isinstance(node.get(part), Sequence) and not isinstance(node[part], str):
+            whole = ".".join(parts[:depth])
+            raise ValueError(f"'{whole}' is a list, which is set as a whole: {whole}=[...]")
         if not isinstance(node.get(part), CommentedMap):
             node[part] = CommentedMap()
         node = node[part]

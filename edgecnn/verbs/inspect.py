@@ -7,9 +7,10 @@ from pathlib import Path
 
 from edgecnn import run as runs
 from edgecnn.data import open_dataset
-from edgecnn.nn.network import LayerRow, plan_network
+from edgecnn.nn.network import LayerRow
 from edgecnn.packaged import find_recipe
 from edgecnn.recipe import Recipe, load_recipe
+from edgecnn.verbs.recipes import at, network_of
 from edgecnn.verbs.train import data_spec
 
 
@@ -27,10 +28,13 @@ class InspectRecord:
 
 def inspect(recipe: Path | str, *, data_dir: Path | None = None) -> InspectRecord:
     """The network of a recipe or a run. RecipeError, UsageError where layers don't fit, UnusableFile."""
-    path = Path(recipe)
-    loaded = load_recipe(path / "resolved.yaml" if runs.is_run(path) else find_recipe(path)[0])
+    given = Path(recipe)
+    path = given / "resolved.yaml" if runs.is_run(given) else find_recipe(given)[0]
+    loaded = load_recipe(path)
     shape = (loaded.input.channels, *loaded.input.size)
-    network = plan_network(loaded.model, shape, _classes(loaded, data_dir))
+    with at(path, None, "data", "source"):
+        classes = _classes(loaded, data_dir)
+    network = network_of(loaded, classes, path)
     return InspectRecord(loaded.name, shape, network.params, network.macs, tuple(network.rows()))
 
 

@@ -15,10 +15,11 @@ from edgecnn import run as runs
 from edgecnn.data import Dataset, DataSpec, open_dataset
 from edgecnn.errors import MissingExtra, UsageError
 from edgecnn.metrics import confusion
-from edgecnn.nn.network import Network, plan_network
+from edgecnn.nn.network import Network
 from edgecnn.packaged import find_recipe
 from edgecnn.recipe import Recipe, dump_recipe, load_recipe
 from edgecnn.run import Run
+from edgecnn.verbs.recipes import at, network_of
 
 if TYPE_CHECKING:
     from edgecnn.train.loop import Epoch, Progress, Settings, Trainer
@@ -43,6 +44,9 @@ class Listener:
 
     def message(self, text: str) -> None:
         """One sentence for the person watching."""
+
+    def started(self, run: Path) -> None:
+        """The run folder is there: from now on training can be gone on with."""
 
     def progress(self, progress: Progress) -> None:
         """A few times a second."""
@@ -72,20 +76,23 @@ def train(
                 f"{given}: a run goes on as it began; to change {', '.join(overrides)} train its recipe anew"
             )
         run: Run | None = Run(given)
-        resolved = load_recipe(Run(given).resolved)
+        path = Run(given).resolved
+        resolved = load_recipe(path)
     else:
         path, packaged = find_recipe(given)
         if packaged:
             listener.message(f"{given} is not here: taking the packaged recipe {path.name}")
         run, resolved = None, load_recipe(path, overrides)
-    dataset = open_dataset(data_spec(resolved), data_dir)
-    network = plan_network(resolved.model, (resolved.input.channels, *resolved.input.size), len(dataset.labels))
+    with at(path, overrides, "data", "source"):
+        dataset = open_dataset(data_spec(resolved), data_dir)
+    network = network_of(resolved, len(dataset.labels), path, overrides)
     resolved = choose(resolved)
     trainer_of = _prepare(resolved, dataset, network, listener.progress)
     for note in dataset.notes:
         listener.message(f"note: {note}")
     if run is None:
         run = runs.new_run(resolved.name, path.read_text(encoding="utf-8"), dump_recipe(resolved), root)
+    listener.started(run.path)
     listener.message(f"run {run.path}: {network.params:,} parameters, {network.macs / 1e6:.2f} M multiply-adds")
     trainer = trainer_of(run)
     _train(run, trainer, listener)

@@ -1,0 +1,29 @@
+"""A recipe with what it names: its pictures and its network. What does not fit together is said with its place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from edgecnn.errors import Problem, RecipeError, UsageError
+from edgecnn.nn.network import Network, plan_network
+from edgecnn.recipe import Recipe, position
+
+
+@contextmanager
+def at(path: Path, overrides: Mapping[str, Any] | None, *place: str) -> Iterator[None]:
+    """Say with `file:line:column` what the block finds wrong with this part of the recipe."""
+    try:
+        yield
+    except RecipeError:
+        raise
+    except UsageError as error:
+        raise RecipeError([Problem(position(path, place, overrides), str(error))]) from error
+
+
+def network_of(recipe: Recipe, classes: int, path: Path, overrides: Mapping[str, Any] | None = None) -> Network:
+    """The recipe's network; RecipeError where its layers fit neither each other nor the classes."""
+    with at(path, overrides, "model", "arch" if recipe.model.layers is None else "layers"):
+        return plan_network(recipe.model, (recipe.input.channels, *recipe.input.size), classes)
