@@ -16,7 +16,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
-from edgecnn.errors import UnusableFile
+from edgecnn.errors import UnusableFile, UsageError
 from edgecnn.records import read_json, whole_folder, write_json
 
 MODEL, OPTIMIZER, STATE = "model.safetensors", "optimizer.safetensors", "state.json"
@@ -33,6 +33,14 @@ class State:
     best_epoch: int
     labels: tuple[str, ...]
     schema: str = "edgecnn.checkpoint/1"
+
+    def check_labels(self, labels: tuple[str, ...], folder: Path) -> None:
+        """UsageError where the pictures have other classes now than when the checkpoint in `folder` was trained."""
+        if labels != self.labels:
+            raise UsageError(
+                f"{folder}: was trained on the classes {', '.join(self.labels)}, but the pictures have "
+                f"{', '.join(labels)} now; bring the old ones back or train anew"
+            )
 
 
 def save(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, state: State) -> None:

@@ -115,6 +115,7 @@ class Trainer:
         if not last.exists():
             return False
         self.state = checkpoint.read_state(last)
+        self.state.check_labels(self.labels, last)
         checkpoint.load_model(last, self.model)
         checkpoint.load_optimizer(last, self.model, self.optimizer)
         return True
@@ -200,9 +201,10 @@ class Trainer:
 
     def _check(self, loss: float, epoch: int, step: int, lr: float) -> None:
         if not math.isfinite(loss):
+            kept = f"the checkpoint of epoch {self.state.epoch} is kept: " if self.state.epoch else ""
             raise Diverged(
                 f"the loss became {loss} by epoch {epoch + 1}, step {step + 1} (learning rate {lr:.3g}); "
-                f"the last good checkpoint is kept: start again with a smaller train.lr0 than {self.settings.lr0:g}"
+                f"{kept}start again with a smaller train.lr0 than {self.settings.lr0:g}"
             )
 
     def _report(self, epoch: int, step: int, loss: float, seconds: float) -> None:

@@ -75,7 +75,7 @@ def _evaluate_run(
     recipe = load_recipe(run.resolved)
     labels = read_state(run.best()).labels
     pictures = _pictures(data_spec(recipe), data_source, labels, split, limit, data_dir)
-    logits = torch_outputs(load_module(recipe, run, len(labels)), pictures.images)
+    logits = torch_outputs(load_module(recipe, run, labels), pictures.images)
     return _record(run.path, split, logits, pictures, labels)
 
 

@@ -129,7 +129,7 @@ def export(
 
 
 def _graphs(recipe: Recipe, run: Run, dataset: Dataset, train_pictures: Pictures, int8: bool) -> Graphs:
-    module = load_module(recipe, run, len(dataset.labels))
+    module = load_module(recipe, run, tuple(dataset.labels))
     height, width = recipe.input.size
     evaluated = dataset.load("val").images[:EVALUATED]
     fp32 = canonical(trace(module, recipe.input.channels, height, width), recipe.export.output == "probabilities")
@@ -143,14 +143,15 @@ def _graphs(recipe: Recipe, run: Run, dataset: Dataset, train_pictures: Pictures
     return Graphs(fp32, quantize(fp32, pictures.images), evaluated, logits, calibration)
 
 
-def load_module(recipe: Recipe, run: Run, classes: int) -> nn.Module:
-    """The run's best checkpoint as a torch module in eval mode."""
+def load_module(recipe: Recipe, run: Run, labels: tuple[str, ...]) -> nn.Module:
+    """The run's best checkpoint as a torch module in eval mode; `labels` are the classes that it must have."""
     checkpoint = run.best()
     try:
-        from edgecnn.train.checkpoint import load_model
+        from edgecnn.train.checkpoint import load_model, read_state
     except ImportError as error:
         raise MissingExtra("exporting", error.name or "torch", "export") from error
-    module = plan_network(recipe.model, (recipe.input.channels, *recipe.input.size), classes).build()
+    read_state(checkpoint).check_labels(labels, checkpoint)
+    module = plan_network(recipe.model, (recipe.input.channels, *recipe.input.size), len(labels)).build()
     load_model(checkpoint, module)
     return module.eval()
 
