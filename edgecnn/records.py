@@ -29,6 +29,10 @@ Record = TypeVar("Record")
 # --- writing whole ---------------------------------------------------------------------------------------------------
 
 
+FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG)
+"""The place is what's wrong: not the user's, read-only, or a file where a folder should be."""
+
+
 @contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
     """Map what the file system refuses to one sentence: a full disk is exit 5, a forbidden place exit 2."""
@@ -37,7 +41,7 @@ def disk_errors(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise OutOfResources(f"{path}: the disk is full; free some space and run it again") from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        if error.errno in FORBIDDEN:
             raise UsageError(f"{path}: can't be written ({error.strerror}); choose another folder") from error
         raise
 

@@ -7,6 +7,7 @@ runs/<recipe>[-2, -3 ...]/
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,7 +87,7 @@ class Run:
 
 
 def new_run(name: str, recipe_text: str, resolved_text: str, root: Path = RUNS) -> Run:
-    """Make `root/<name>`, or `<name>-2`, `-3` ... where that exists."""
+    """Make `root/<name>`, or `<name>-2`, `-3` ... where that exists; with both recipes in it, or not at all."""
     with disk_errors(root):
         root.mkdir(parents=True, exist_ok=True)
         number = 1
@@ -98,8 +99,12 @@ def new_run(name: str, recipe_text: str, resolved_text: str, root: Path = RUNS) 
             except FileExistsError:
                 number += 1
     run = Run(path)
-    write_whole(run.recipe, recipe_text.encode())
-    write_whole(run.resolved, resolved_text.encode())
+    try:
+        write_whole(run.recipe, recipe_text.encode())
+        write_whole(run.resolved, resolved_text.encode())
+    except BaseException:
+        shutil.rmtree(path, ignore_errors=True)
+        raise
     return run
 
 

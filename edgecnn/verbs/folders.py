@@ -84,6 +84,8 @@ def find_artifact(given: str | Path) -> Path:
         raise UsageError(
             f"{given}: there is no such artifact or packaged model{nearest(str(given), packaged.model_names())}"
         )
+    if path.is_dir() and not runs.is_run(path) and not (path / EXPORT).is_file():
+        raise UnusableFile(f"{given}: is no artifact (it has no {MANIFEST}); `edgecnn export` makes one")
     folder = find_export(given)
     made = [folder / name for name in PREFERRED if (folder / name / MANIFEST).is_file()]
     if not made:
