@@ -46,3 +46,8 @@ def output_size(size: Pair, kernel: Pair, stride: Pair, margins: Margins) -> Pai
     height = (size[0] + margins.top + margins.bottom - kernel[0]) // stride[0] + 1
     width = (size[1] + margins.left + margins.right - kernel[1]) // stride[1] + 1
     return height, width
+
+
+def uneven_at_stride_1(margins: Margins, stride: Pair) -> bool:
+    """Whether an end has more margin than its beginning where the window moves by one: no rounding up gives that."""
+    return (stride[0] == 1 and margins.bottom > margins.top) or (stride[1] == 1 and margins.right > margins.left)

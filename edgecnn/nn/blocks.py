@@ -5,10 +5,12 @@ All take and give float [N, C, H, W] unless said otherwise.
 
 from __future__ import annotations
 
+from math import inf
+
 from torch import Tensor, nn
 from torch.nn import functional
 
-from edgecnn.geometry import Margins
+from edgecnn.geometry import Margins, uneven_at_stride_1
 
 Pair = tuple[int, int]
 ACTIVATIONS: dict[str, type[nn.Module]] = {"linear": nn.Identity, "relu": nn.ReLU, "relu6": nn.ReLU6}
@@ -36,7 +38,8 @@ class Conv2d(nn.Conv2d):
 class Pool2d(nn.Module):
     """Max or average pooling; SAME is a margin before and a window that may hang over the end (`ceil_mode`).
 
-    The mean counts only pixels that exist, as TensorFlow's does.
+    The mean counts only pixels that exist, as TensorFlow's does. At stride 1 `ceil_mode` has nothing to round, so a
+    maximum is padded by hand there.
     """
 
     def __init__(self, kind: str, size: Pair, stride: Pair, margins: Margins) -> None:
@@ -44,9 +47,14 @@ class Pool2d(nn.Module):
         self.kind, self.size, self.stride = kind, size, stride
         self.padding = (margins.top, margins.left)
         self.over_the_end = margins.bottom > margins.top or margins.right > margins.left
+        self._uneven: tuple[int, int, int, int] | None = None
+        if kind == "max" and uneven_at_stride_1(margins, stride):
+            self._uneven = (margins.left, margins.right, margins.top, margins.bottom)
 
     def forward(self, image: Tensor) -> Tensor:
         """Float [N, C, H, W] -> [N, C, H', W']."""
+        if self._uneven is not None:
+            return functional.max_pool2d(functional.pad(image, self._uneven, value=-inf), self.size, self.stride)
         if self.kind == "max":
             return functional.max_pool2d(image, self.size, self.stride, self.padding, ceil_mode=self.over_the_end)
         return functional.avg_pool2d(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from edgecnn.errors import UsageError
-from edgecnn.geometry import Margins, Pair, margins_of, output_size, same_margins
+from edgecnn.geometry import Margins, Pair, margins_of, output_size, same_margins, uneven_at_stride_1
 from edgecnn.recipe import layers as words
 
 if TYPE_CHECKING:
@@ -208,6 +208,8 @@ def _pool(kind: str, word: words.MaxPool, shape: Shape) -> Plan:
     rows, columns = _fits(
         (height, width), word.size, output_size((height, width), word.size, stride, margins), f"{kind}_pool"
     )
+    if kind == "average" and uneven_at_stride_1(margins, stride):
+        raise UsageError("average_pool: an even window can't be 'same' at stride 1; use an odd one, or padding: valid")
 
     def build() -> nn.Module:
         from edgecnn.nn import blocks
