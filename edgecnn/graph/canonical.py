@@ -273,8 +273,8 @@ def _name_after_layers(graph: Graph) -> None:
     renamed: dict[str, str] = {graph.outputs[0].name: LOGITS}
     taken = {IMAGE, LOGITS}
     for node in graph.nodes:
-        parts = [part for part in node.scope.split(".") if part not in GENERIC]
-        base = "/".join(parts) or re.sub(r"\W+", "_", node.op.lower())
+        scope = node.scope.split(".")
+        base = "/".join(part for part in scope if part not in GENERIC) or scope[-1] or re.sub(r"\W+", "_", node.op.lower())
         if node.op in _SUFFIX and _SUFFIX[node.op] not in base.rsplit("/")[-1]:
             base += f"/{_SUFFIX[node.op]}"
         name, number = base, 1

@@ -1,0 +1,249 @@
+"""Small networks for tests, each as an ONNX graph and as torch functions on the same numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from onnx import TensorProto
+from onnx.reference import ReferenceEvaluator
+from onnx.reference.ops import op_max_pool
+from torch.nn import functional
+
+from edgecnn.graph.canonical import canonical
+from edgecnn.graph.edit import Graph, Node, Value, to_onnx
+
+Array = NDArray[Any]
+Margins = tuple[int, int, int, int]
+"""Top, left, bottom, right: ONNX's order."""
+
+
+def same(size: Sequence[int], window: Sequence[int], stride: Sequence[int]) -> Margins:
+    """TensorFlow's SAME by the case distinction of its documentation, which geometry.py does not use."""
+    totals = [
+        max(k - s, 0) if length % s == 0 else max(k - length % s, 0)
+        for length, k, s in zip(size, window, stride, strict=True)
+    ]
+    return totals[0] // 2, totals[1] // 2, totals[0] - totals[0] // 2, totals[1] - totals[1] // 2
+
+
+def pictures(rng: np.random.Generator, count: int, height: int, width: int) -> Array:
+    """uint8 [count, height, width, 3]: each with a colour and a contrast of its own, so that means differ too."""
+    colour = rng.uniform(0, 255, (count, 1, 1, 3))
+    contrast = rng.uniform(0, 1, (count, 1, 1, 1))
+    return np.clip(colour + contrast * rng.uniform(-160, 160, (count, height, width, 3)), 0, 255).astype(np.uint8)
+
+
+class Net:
+    """A network under construction. Each method adds an operation behind a value and returns the new value's name.
+
+    The last one added is the output. `x` is the float picture [batch, 3, height, width].
+    """
+
+    def __init__(self, rng: np.random.Generator, height: int, width: int, batch: int = 1) -> None:
+        self.rng = rng
+        self.probabilities = False
+        """Whether the canonical form ends in a softmax."""
+        self.nodes: list[Node] = []
+        self.constants: dict[str, Array] = {}
+        self.steps: list[tuple[str, Callable[..., torch.Tensor], tuple[str, ...]]] = []
+        self.zeros = {"x": torch.zeros(batch, 3, height, width)}
+
+    def __repr__(self) -> str:
+        """What a failing test shows: the picture's shape and each node with its attributes."""
+        nodes = [f"{n.name} = {n.op}({', '.join(n.inputs)}) {n.attributes} -> {self.shape(n.name)}" for n in self.nodes]
+        return "\n".join([f"x {self.shape('x')}", *nodes])
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        return tuple(self.zeros[name].shape)
+
+    def add_node(
+        self,
+        op: str,
+        name: str,
+        inputs: Sequence[str],
+        function: Callable[..., torch.Tensor],
+        constants: Sequence[Array] = (),
+        **attributes: Any,
+    ) -> str:
+        """An ONNX node whose constants follow its inputs, and the torch function of the inputs that it stands for."""
+        names = [f"{name}.{i}" for i in range(len(constants))]
+        self.constants |= dict(zip(names, constants, strict=True))
+        self.nodes.append(Node(op, name, [*inputs, *names], [name], attributes, scope=name))
+        self.steps.append((name, function, tuple(inputs)))
+        self.zeros[name] = function(*(self.zeros[given] for given in inputs))
+        return name
+
+    def conv(
+        self,
+        source: str,
+        name: str,
+        filters: int,
+        kernel: tuple[int, int] = (1, 1),
+        stride: tuple[int, int] = (1, 1),
+        margins: Margins = (0, 0, 0, 0),
+        dilation: tuple[int, int] = (1, 1),
+        groups: int = 1,
+        gain: float = 1.0,
+        weights: Array | None = None,
+        bias: Array | None = None,
+    ) -> str:
+        channels = self.shape(source)[1] // groups
+        if weights is None:
+            spread = gain / np.sqrt(channels * kernel[0] * kernel[1])
+            weights = self.rng.normal(0, spread, (filters, channels, *kernel)).astype(np.float32)
+        if bias is None:
+            bias = self.rng.normal(0, 0.3 * gain, filters).astype(np.float32)
+        w, b = torch.from_numpy(weights), torch.from_numpy(bias)
+
+        def function(x: torch.Tensor) -> torch.Tensor:
+            return functional.conv2d(padded(x, margins), w, b, stride, dilation=dilation, groups=groups)
+
+        return self.add_node(
+            "Conv",
+            name,
+            [source],
+            function,
+            [weights, bias],
+            kernel_shape=list(kernel),
+            strides=list(stride),
+            pads=list(margins),
+            dilations=list(dilation),
+            group=groups,
+        )
+
+    def dense(self, source: str, name: str, units: int, gain: float = 1.0) -> str:
+        features = self.shape(source)[1]
+        weights = self.rng.normal(0, gain / np.sqrt(features), (units, features)).astype(np.float32)
+        bias = self.rng.normal(0, 0.3 * gain, units).astype(np.float32)
+        w, b = torch.from_numpy(weights), torch.from_numpy(bias)
+        return self.add_node("Gemm", name, [source], lambda x: functional.linear(x, w, b), [weights, bias], transB=1)
+
+    def max_pool(
+        self,
+        source: str,
+        name: str,
+        kernel: tuple[int, int],
+        stride: tuple[int, int] = (1, 1),
+        margins: Margins = (0, 0, 0, 0),
+    ) -> str:
+        def function(x: torch.Tensor) -> torch.Tensor:
+            return functional.max_pool2d(padded(x, margins, -torch.inf), kernel, stride)
+
+        shape = {"kernel_shape": list(kernel), "strides": list(stride), "pads": list(margins)}
+        return self.add_node("MaxPool", name, [source], function, **shape)
+
+    def average_pool(
+        self,
+        source: str,
+        name: str,
+        kernel: tuple[int, int],
+        stride: tuple[int, int] = (1, 1),
+        margins: Margins = (0, 0, 0, 0),
+        counted: bool = False,
+    ) -> str:
+        def function(x: torch.Tensor) -> torch.Tensor:
+            mean = functional.avg_pool2d(padded(x, margins), kernel, stride)
+            exist = functional.avg_pool2d(padded(torch.ones_like(x), margins), kernel, stride)
+            return mean if counted else mean / exist
+
+        shape = {"kernel_shape": list(kernel), "strides": list(stride), "pads": list(margins)}
+        return self.add_node("AveragePool", name, [source], function, **shape, count_include_pad=int(counted))
+
+    def batch_norm(self, source: str, name: str) -> str:
+        channels = self.shape(source)[1]
+        gain, variance = (self.rng.uniform(0.5, 2.0, channels).astype(np.float32) for _ in range(2))
+        gain *= self.rng.choice(np.array([-1, 1], np.float32), channels)
+        offset, mean = (self.rng.normal(0, 0.5, channels).astype(np.float32) for _ in range(2))
+        g, o, m, v = (torch.from_numpy(part) for part in (gain, offset, mean, variance))
+
+        def function(x: torch.Tensor) -> torch.Tensor:
+            return functional.batch_norm(x, m, v, g, o, eps=1e-3)
+
+        return self.add_node(
+            "BatchNormalization", name, [source], function, [gain, offset, mean, variance], epsilon=1e-3
+        )
+
+    def global_average_pool(self, source: str, name: str) -> str:
+        return self.add_node("GlobalAveragePool", name, [source], lambda x: x.mean(dim=(2, 3), keepdim=True))
+
+    def global_max_pool(self, source: str, name: str) -> str:
+        return self.add_node("GlobalMaxPool", name, [source], lambda x: x.amax(dim=(2, 3), keepdim=True))
+
+    def add(self, a: str, b: str, name: str) -> str:
+        return self.add_node("Add", name, [a, b], torch.add)
+
+    def relu(self, source: str, name: str) -> str:
+        return self.add_node("Relu", name, [source], functional.relu)
+
+    def relu6(self, source: str, name: str) -> str:
+        bounds = [np.array(0.0, np.float32), np.array(6.0, np.float32)]
+        return self.add_node("Clip", name, [source], functional.relu6, bounds)
+
+    def flatten(self, source: str, name: str = "flat") -> str:
+        return self.add_node("Flatten", name, [source], lambda x: x.flatten(1), axis=1)
+
+    def activate(self, source: str, activation: str | None) -> str:
+        """Nothing, relu or relu6 behind a value."""
+        return source if activation is None else getattr(self, activation)(source, f"{source}_{activation}")
+
+    # --- the finished net ---------------------------------------------------------------------------------------------
+
+    def graph(self) -> Graph:
+        """The graph as an exporter would give it."""
+        last = self.steps[-1][0]
+        nodes = [Node(n.op, n.name, list(n.inputs), list(n.outputs), dict(n.attributes), n.scope) for n in self.nodes]
+        inputs = [Value("x", TensorProto.FLOAT, self.shape("x"))]
+        graph = Graph(nodes, dict(self.constants), inputs, [Value(last, TensorProto.FLOAT, self.shape(last))])
+        graph.infer_shapes()
+        return graph
+
+    def canonical(self) -> Graph:
+        """Its canonical form."""
+        return canonical(self.graph(), self.probabilities)
+
+    def torch(self, images: Array) -> Array:
+        """What torch gives for uint8 [N, H, W, 3], float32 [N, K]."""
+        values = {"x": torch.from_numpy(planes(images))}
+        for name, function, inputs in self.steps:
+            values[name] = function(*(values[given] for given in inputs))
+        last = values[self.steps[-1][0]]
+        result: Array = (last.softmax(1) if self.probabilities else last).numpy()
+        return result
+
+
+def planes(images: Array) -> Array:
+    """uint8 [N, H, W, 3] -> float32 [N, 3, H, W], (pixel - 128) / 128."""
+    return np.ascontiguousarray((images.astype(np.float32) - 128.0).transpose(0, 3, 1, 2) / 128.0)
+
+
+def padded(x: torch.Tensor, margins: Margins, value: float = 0.0) -> torch.Tensor:
+    top, left, bottom, right = margins
+    return functional.pad(x, (left, right, top, bottom), value=value)
+
+
+# --- ONNX's own evaluator --------------------------------------------------------------------------------------------
+
+
+class MaxPool(op_max_pool.MaxPool):
+    """onnx 1.23 takes the margins of a MaxPool of stride 1 as (top, bottom, left, right); the other way is right."""
+
+    op_domain = ""
+
+    def _run(self, x: Array, **attributes: Any) -> tuple[Array, ...]:
+        found: tuple[Array, ...] = self._max_pool(x, **attributes)
+        return found
+
+
+def evaluate(graph: Graph, *arrays: Array) -> Array:
+    """The first output of a graph by ONNX's ReferenceEvaluator, a batch at a time."""
+    evaluator, batch = ReferenceEvaluator(to_onnx(graph), new_ops=[MaxPool]), graph.inputs[0].shape[0]
+    names = [value.name for value in graph.inputs]
+    parts = [
+        evaluator.run(None, {name: array[i : i + batch] for name, array in zip(names, arrays, strict=True)})[0]
+        for i in range(0, len(arrays[0]), batch)
+    ]
+    return np.concatenate(parts)
