@@ -274,7 +274,8 @@ def _name_after_layers(graph: Graph) -> None:
     taken = {IMAGE, LOGITS}
     for node in graph.nodes:
         scope = node.scope.split(".")
-        base = "/".join(part for part in scope if part not in GENERIC) or scope[-1] or re.sub(r"\W+", "_", node.op.lower())
+        telling = "/".join(part for part in scope if part not in GENERIC)
+        base = telling or scope[-1] or re.sub(r"\W+", "_", node.op.lower())
         if node.op in _SUFFIX and _SUFFIX[node.op] not in base.rsplit("/")[-1]:
             base += f"/{_SUFFIX[node.op]}"
         name, number = base, 1
