@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -150,6 +150,7 @@ class Trainer:
 
     def _epoch(self, epoch: int) -> tuple[float, float, float]:
         self.model.train()
+        torch.manual_seed(int(np.random.SeedSequence([self.settings.seed, epoch]).generate_state(1)[0]))  # for dropout
         order = torch.from_numpy(np.random.default_rng([self.settings.seed, epoch]).permutation(len(self.train_images)))
         losses, right = torch.zeros((), device=self.device), torch.zeros((), device=self.device)
         started, said = time.perf_counter(), 0.0
@@ -174,17 +175,13 @@ class Trainer:
         classes = self.train_classes[chosen]
         for group in self.optimizer.param_groups:
             group["lr"] = lr
-        try:
+        with _memory_errors(settings.batch):
             with self._precision():
                 logits = self.model(normalise(images))
             loss = functional.cross_entropy(logits.float(), classes, label_smoothing=settings.label_smoothing)
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             self.optimizer.step()
-        except torch.OutOfMemoryError as error:
-            raise OutOfResources(
-                f"out of memory at a batch of {settings.batch}; try train.batch={settings.batch // 2}"
-            ) from error
         return loss.detach(), (logits.detach().argmax(1) == classes).sum()
 
     def _precision(self) -> AbstractContextManager[object]:
@@ -212,6 +209,17 @@ class Trainer:
         left = seconds / done * ((self.settings.epochs - epoch) * self.steps - done)
         speed = done * self.settings.batch / seconds
         self.report(Progress(epoch + 1, self.settings.epochs, done, self.steps, loss, speed, left))
+
+
+@contextmanager
+def _memory_errors(batch: int) -> Iterator[None]:
+    """Map what torch says when memory runs out: an exception of its own on CUDA, a plain RuntimeError on the CPU."""
+    try:
+        yield
+    except RuntimeError as error:
+        if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
+            raise OutOfResources(f"out of memory at a batch of {batch}; try train.batch={batch // 2}") from error
+        raise
 
 
 def check_batch(pictures: int, batch: int) -> None:
