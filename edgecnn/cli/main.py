@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import traceback
@@ -20,6 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and leave with its exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     signal.signal(signal.SIGTERM, _terminate)
+    _no_telemetry()
     try:
         edgecnn.main(given, prog_name="edgecnn", standalone_mode=False)
     except click.exceptions.Exit as done:
@@ -47,6 +49,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
             traceback.print_exc()
         _say(f"error: a fault of edgecnn: {type(error).__name__}: {error}; please report it with the output of --debug")
         sys.exit(1)
+
+
+def _no_telemetry() -> None:
+    """Keep ONNX Runtime and OpenVINO from reporting to their makers, which nobody asked edgecnn for.
+
+    OpenVINO's converter forks a process for it and waits; where ONNX Runtime's own reporter holds a lock at that moment
+    (both look up a host name) that wait has no end. OpenVINO has a stub for where its reporter is not installed.
+    """
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 
 class Terminated(BaseException):
