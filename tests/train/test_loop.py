@@ -1,0 +1,204 @@
+"""The loop against a plain one written out here, and what it promises: the same again, and on from where it stood."""
+
+from __future__ import annotations
+
+import copy
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from edgecnn.errors import Diverged, OutOfResources, UsageError
+from edgecnn.train import checkpoint
+from edgecnn.train.augment import augment
+from edgecnn.train.loop import Progress, Trainer, check_batch, learning_rate, normalise
+from tests.train.nets import DROPPING, LABELS, PLAIN, SETTINGS, net, some, trainer
+
+
+def test_normalise() -> None:
+    images = torch.from_numpy(np.arange(2 * 4 * 5 * 3, dtype=np.uint8).reshape(2, 4, 5, 3) * 2)
+    found = normalise(images)
+    assert found.shape == (2, 3, 4, 5)
+    assert found.dtype == torch.float32
+    assert found.is_contiguous(memory_format=torch.channels_last)
+    for n, c, y, x in [(0, 0, 0, 0), (1, 2, 3, 4), (1, 0, 2, 1)]:
+        assert found[n, c, y, x] == (int(images[n, y, x, c]) - 128) / 128
+    ends = normalise(torch.tensor([0, 128, 255], dtype=torch.uint8).reshape(1, 1, 1, 3)).flatten()
+    assert ends.tolist() == [-1.0, 0.0, 127 / 128]
+
+
+def plain_epochs(model: torch.nn.Module, epochs: int) -> list[float]:
+    """SGD with Nesterov momentum (Sutskever et al. 2013, in torch's form), label smoothing and decay, written out."""
+    train = some(0, 300)
+    momenta: dict[str, torch.Tensor] = {}
+    means = []
+    for epoch in range(epochs):
+        model.train()
+        order = np.random.default_rng([SETTINGS.seed, epoch]).permutation(300)
+        losses = []
+        for step in range(9):
+            chosen = order[32 * step : 32 * step + 32]
+            images = torch.from_numpy(train.images[chosen])
+            images = augment(images, SETTINGS.augment, SETTINGS.seed, epoch, step)
+            classes = torch.from_numpy(train.classes[chosen])
+            log_p = model((images.permute(0, 3, 1, 2).float() - 128) / 128).log_softmax(1)
+            wanted = torch.full((32, 10), SETTINGS.label_smoothing / 10)
+            wanted[range(32), classes] += 1 - SETTINGS.label_smoothing
+            loss = -(wanted * log_p).sum(1).mean()
+            losses.append(loss.item())
+            named = dict(model.named_parameters())
+            lr = learning_rate(SETTINGS, epoch + step / 9)
+            for (name, weight), slope in zip(
+                named.items(), torch.autograd.grad(loss, list(named.values())), strict=True
+            ):
+                slope = slope + SETTINGS.weight_decay * weight.detach() * (weight.dim() > 1)
+                momenta[name] = slope if name not in momenta else SETTINGS.momentum * momenta[name] + slope
+                weight.data -= lr * (slope + SETTINGS.momentum * momenta[name])
+        means.append(float(np.mean(losses)))
+    return means
+
+
+def test_two_epochs_equal_a_plain_loop(tmp_path: Path) -> None:
+    model = net()
+    by_hand = copy.deepcopy(model)
+    losses = plain_epochs(by_hand, 2)
+    epochs = trainer(tmp_path, model).run()
+    for expected in losses:
+        assert next(epochs).train_loss == pytest.approx(expected, rel=1e-5)
+    for (name, found), expected_weight in zip(model.named_parameters(), by_hand.parameters(), strict=True):
+        assert torch.allclose(found, expected_weight, rtol=1e-4, atol=1e-5), name
+    for (name, value), expected_value in zip(model.named_buffers(), by_hand.buffers(), strict=True):
+        assert torch.allclose(value, expected_value, rtol=1e-4, atol=1e-5), name
+
+
+def test_the_plain_loop_would_notice_a_difference(tmp_path: Path) -> None:
+    """The comparison is not blind: a decay a tenth larger, or on biases too, is seen."""
+    model = net()
+    by_hand = copy.deepcopy(model)
+    plain_epochs(by_hand, 1)
+    next(trainer(tmp_path, model, weight_decay=1.1e-3).run())
+    pairs = zip(model.parameters(), by_hand.parameters(), strict=True)
+    assert not all(torch.allclose(found, expected, rtol=1e-4, atol=1e-5) for found, expected in pairs)
+
+
+def test_validation_is_plain_evaluation(tmp_path: Path) -> None:
+    made = trainer(tmp_path)
+    epoch = next(made.run())
+    val = some(300, 100)
+    model = made.model.eval()
+    with torch.no_grad():
+        logits = model((torch.from_numpy(val.images).permute(0, 3, 1, 2).float() - 128) / 128)
+    right = (logits.argmax(1).numpy() == val.classes).mean()
+    assert epoch.val_top1 == pytest.approx(right)
+    log_p = logits.log_softmax(1)[range(100), val.classes]
+    assert epoch.val_loss == pytest.approx(-float(log_p.mean()), rel=1e-5)
+    predicted, classes = made.val_predictions()
+    assert np.array_equal(predicted, logits.argmax(1).numpy())
+    assert np.array_equal(classes, val.classes)
+
+
+def weights(folder: Path) -> tuple[bytes, bytes]:
+    return (folder / "model.safetensors").read_bytes(), (folder / "optimizer.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize("layers", [PLAIN, DROPPING], ids=["plain", "dropout"])
+@pytest.mark.parametrize("after", [1, 3])
+def test_going_on_gives_the_weights_of_a_run_in_one_go(tmp_path: Path, layers: tuple[object, ...], after: int) -> None:
+    whole = trainer(tmp_path / "whole", net(layers))  # type: ignore[arg-type]
+    in_one_go = list(whole.run())
+    first = trainer(tmp_path / "parts", net(layers))  # type: ignore[arg-type]
+    for _, _ in zip(range(after), first.run(), strict=False):
+        pass
+    torch.manual_seed(99)  # another process stands elsewhere
+    second = trainer(tmp_path / "parts", net(layers, seed=5))  # type: ignore[arg-type]
+    assert second.resume()
+    rest = list(second.run())
+    assert [epoch.epoch for epoch in rest] == list(range(after + 1, 5))
+    for found, expected in zip(rest, in_one_go[after:], strict=True):
+        assert (found.train_loss, found.val_top1, found.lr) == (expected.train_loss, expected.val_top1, expected.lr)
+    for kept in ("last", "best"):
+        assert weights(tmp_path / "parts" / kept) == weights(tmp_path / "whole" / kept)
+        states = [checkpoint.read_state(tmp_path / part / kept) for part in ("parts", "whole")]
+        assert states[0] == states[1]
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_other_ones(tmp_path: Path) -> None:
+    for name, seed in (("a", 3), ("b", 3), ("c", 4)):
+        list(trainer(tmp_path / name, net(DROPPING), epochs=1, seed=seed).run())
+    a, b, c = (weights(tmp_path / name / "last") for name in "abc")
+    assert a == b
+    assert a != c
+
+
+def test_a_run_without_a_checkpoint_begins(tmp_path: Path) -> None:
+    assert not trainer(tmp_path).resume()
+
+
+def test_it_learns(tmp_path: Path) -> None:
+    made = trainer(tmp_path, epochs=20, label_smoothing=0.0, augment=())
+    losses = [epoch.train_loss for epoch in made.run()]
+    assert losses[0] > 2.0
+    assert losses[-1] < 0.75 * losses[0]
+    assert losses[-1] == pytest.approx(min(losses), rel=0.02)
+
+
+def test_best_is_the_first_of_the_best_epochs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = trainer(tmp_path, epochs=5)
+    rates = iter([0.30, 0.55, 0.55, 0.20, 0.40])
+
+    def played(images: torch.Tensor) -> torch.Tensor:
+        right = round(next(rates) * len(images))
+        answers = torch.where(torch.arange(len(images)) < right, made.val_classes, (made.val_classes + 1) % 10)
+        return torch.nn.functional.one_hot(answers, 10).float()
+
+    monkeypatch.setattr(made, "_logits", played)
+    kept = {}
+    for epoch in made.run():
+        kept[epoch.epoch] = weights(tmp_path / "last")
+    best, last = (checkpoint.read_state(tmp_path / name) for name in ("best", "last"))
+    assert (best.epoch, best.val_top1, best.best_epoch) == (2, 0.55, 2)
+    assert (last.epoch, last.val_top1, last.best_val_top1, last.best_epoch) == (5, 0.4, 0.55, 2)
+    assert weights(tmp_path / "best") == kept[2]
+    assert weights(tmp_path / "last") == kept[5]
+
+
+def test_a_poisoned_weight_stops_training_and_the_checkpoint_stays(tmp_path: Path) -> None:
+    made = trainer(tmp_path)
+    epochs = made.run()
+    next(epochs)
+    before = weights(tmp_path / "last")
+    with torch.no_grad():
+        next(made.model.parameters())[0] = math.nan
+    with pytest.raises(Diverged, match=r"the loss became nan by epoch 2, .*checkpoint of epoch 1 is kept"):
+        next(epochs)
+    assert weights(tmp_path / "last") == before
+
+
+def test_no_memory_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch says so by different exceptions on different devices; this is its own on the CPU."""
+    made = trainer(tmp_path)
+
+    def hungry(images: torch.Tensor) -> torch.Tensor:
+        return torch.empty(1 << 50)
+
+    monkeypatch.setattr(made.model, "forward", hungry)
+    with pytest.raises(OutOfResources, match=r"out of memory at a batch of 32; try train\.batch=16"):
+        next(made.run())
+
+
+def test_progress_and_speed(tmp_path: Path) -> None:
+    heard: list[Progress] = []
+    made = Trainer(net(), some(0, 300), some(300, 100), SETTINGS, LABELS, tmp_path, heard.append)
+    epoch = next(made.run())
+    assert made.steps == 9, "300 pictures are nine batches of 32; the rest waits for another epoch"
+    assert (heard[0].epoch, heard[0].epochs, heard[0].step, heard[0].steps) == (1, 4, 1, 9)
+    assert heard[0].seconds_left > 0
+    assert epoch.images_per_s > 9 * 32 / epoch.seconds
+
+
+def test_fewer_pictures_than_a_batch() -> None:
+    check_batch(32, 32)
+    with pytest.raises(UsageError, match=r"31 training pictures are fewer than one batch of 32; set train\.batch=7"):
+        check_batch(31, 32)
