@@ -77,15 +77,27 @@ def whole_folder(path: Path) -> Iterator[Path]:
                 if file.is_file():
                     with file.open("rb") as opened:
                         os.fsync(opened.fileno())
-            replaced = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.old."))
-            if path.exists():
-                os.replace(path, replaced / path.name)
-            os.replace(made, path)
-            shutil.rmtree(replaced)
+            _replace_folder(made, path)
         except BaseException:
             shutil.rmtree(made, ignore_errors=True)
             raise
         sync_folder(path.parent)
+
+
+def _replace_folder(made: Path, path: Path) -> None:
+    """Put a folder in the place of another, which comes back where that fails."""
+    aside = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.old."))
+    old = aside / path.name
+    try:
+        if path.exists():
+            os.replace(path, old)
+        os.replace(made, path)
+    except BaseException:
+        if old.exists():
+            os.rename(old, path)
+        aside.rmdir()
+        raise
+    shutil.rmtree(aside)
 
 
 def sync_folder(path: Path) -> None:

@@ -1,0 +1,279 @@
+"""Records to JSON and back, and writing whole: the old or the new, and nothing besides."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import stat
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgecnn import records
+from edgecnn.edge.artifact import Calibration, ClassOutput, ImageInput, Manifest
+from edgecnn.errors import OutOfResources, UnusableFile, UsageError
+from edgecnn.records import from_json, read_json, sha256, sha256_file, to_json, whole_folder, write_json, write_whole
+
+
+@dataclass(frozen=True)
+class Point:
+    x: float
+    y: float = 0.0
+
+
+@dataclass(frozen=True)
+class Shape:
+    name: str
+    points: tuple[Point, ...]
+    size: tuple[int, int]
+    closed: bool
+    notes: Mapping[str, str]
+    places: dict[str, Point] = field(default_factory=dict)
+    origin: Point | None = None
+    weight: float | None = None
+
+
+SHAPE = Shape(
+    "häuschen",
+    (Point(1.5, -2.0), Point(0.1)),
+    (3, 4),
+    True,
+    {"a": "b"},
+    {"here": Point(1e-30, 1e300)},
+    Point(0.0),
+    None,
+)
+
+
+def manifest() -> Manifest:
+    return Manifest(
+        name="net",
+        target="openvino",
+        precision="int8",
+        scheme="static_wi8_ai8",
+        model="model.xml",
+        bytes=12,
+        sha256="0" * 64,
+        input=ImageInput("image", 32, 48, 3, "crop"),
+        output=ClassOutput("logits", "logits", "uint8", 0.125, 7),
+        labels=("cat", "dog"),
+        parents={"checkpoint": "1" * 64},
+        versions={"edgecnn": "0.1.0"},
+        companions={"model.bin": "2" * 64},
+        calibration=Calibration(512, "minmax", "3" * 64),
+    )
+
+
+# --- there and back ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("record", [SHAPE, manifest(), Point(2.0)], ids=["nested", "manifest", "defaults"])
+def test_there_and_back(record: Any, tmp_path: Path) -> None:
+    write_json(tmp_path / "record.json", record)
+    assert read_json(type(record), tmp_path / "record.json") == record
+
+
+def test_a_mapping_is_decoded_and_checked() -> None:
+    value = to_json(manifest())
+    assert from_json(Manifest, value).companions == {"model.bin": "2" * 64}
+    value["companions"] = {"model.bin": 3}
+    with pytest.raises(UnusableFile, match=r"companions\.model\.bin: expected str, got 3"):
+        from_json(Manifest, value)
+    value["companions"] = ["model.bin"]
+    with pytest.raises(UnusableFile, match="companions: expected an object, got list"):
+        from_json(Manifest, value)
+
+
+def test_a_default_stands_in_and_unknown_keys_are_passed_over() -> None:
+    assert from_json(Point, {"x": 1, "colour": "red"}) == Point(1.0, 0.0)
+    assert isinstance(from_json(Point, {"x": 1}).x, float)
+
+
+def without(key: str) -> dict[str, Any]:
+    return {name: value for name, value in to_json(SHAPE).items() if name != key}
+
+
+DAMAGED: dict[str, tuple[Any, str]] = {
+    "a key is missing": (without("points"), "^points is missing$"),
+    "a key is missing, deep": ({**to_json(SHAPE), "points": [{"x": 1.0}, {"y": 1.0}]}, r"^points\[1\]\.x is missing$"),
+    "a word for a number": ({**to_json(SHAPE), "points": [{"x": "1"}]}, r"points\[0\]\.x: expected float, got '1'"),
+    "a number for a word": ({**to_json(SHAPE), "name": 3}, "name: expected str, got 3"),
+    "true for a number": ({**to_json(SHAPE), "points": [{"x": True}]}, r"points\[0\]\.x: expected float, got True"),
+    "true for a count": ({**to_json(SHAPE), "size": [1, True]}, r"size\[1\]: expected int, got True"),
+    "a fraction for a count": ({**to_json(SHAPE), "size": [1, 2.5]}, r"size\[1\]: expected int, got 2.5"),
+    "one for true": ({**to_json(SHAPE), "closed": 1}, "closed: expected bool, got 1"),
+    "too many values": ({**to_json(SHAPE), "size": [1, 2, 3]}, "size: expected 2 values, got 3"),
+    "an object for a list": ({**to_json(SHAPE), "points": {}}, "points: expected a list, got dict"),
+    "a list for an object": ({**to_json(SHAPE), "origin": []}, "origin: expected an object, got list"),
+    "nothing for a number": ({**to_json(SHAPE), "points": [{"x": None}]}, r"points\[0\]\.x: expected float, got None"),
+    "no object at all": ([1], "Shape: expected an object, got list"),
+}
+
+
+@pytest.mark.parametrize(("value", "said"), DAMAGED.values(), ids=DAMAGED)
+def test_what_is_wrong_is_named(value: Any, said: str) -> None:
+    with pytest.raises(UnusableFile, match=said):
+        from_json(Shape, value)
+
+
+def test_files_that_are_wrong_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "point.json"
+    with pytest.raises(UnusableFile, match=r"point\.json: there is no such file"):
+        read_json(Point, path)
+    for content in (b"", b"{", b"\xff\xfe", b'{"x": 1}}'):
+        path.write_bytes(content)
+        with pytest.raises(UnusableFile, match=r"point\.json: can't be read as JSON"):
+            read_json(Point, path)
+    path.write_text('{"x": "one"}')
+    with pytest.raises(UnusableFile, match=r"point\.json: x: expected float, got 'one'"):
+        read_json(Point, path)
+
+
+def test_numbers_that_json_does_not_have_are_not_written(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(tmp_path / "point.json", Point(float("nan")))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_paths_become_text() -> None:
+    assert to_json({"path": Path("a/b"), "list": [Path("c")]}) == {"path": "a/b", "list": ["c"]}
+
+
+def test_hashes(tmp_path: Path) -> None:
+    """NIST's example for "abc", and a file of more than one block."""
+    assert sha256(b"abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    content = bytes(range(256)) * 10_000
+    (tmp_path / "file").write_bytes(content)
+    assert sha256_file(tmp_path / "file") == sha256(content)
+
+
+# --- writing whole ----------------------------------------------------------------------------------------------------
+
+
+def full_disk(*_: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.rglob("*"))
+
+
+def test_a_file_is_replaced_and_made_readable(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "file"
+    write_whole(path, b"old")
+    write_whole(path, b"new")
+    assert path.read_bytes() == b"new"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o644
+    assert names(tmp_path) == ["file", "new"]
+
+
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+def test_a_full_disk_leaves_the_old_file(call: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_whole(tmp_path / "file", b"old")
+    monkeypatch.setattr(os, call, full_disk)
+    with pytest.raises(OutOfResources, match="the disk is full; free some space") as error:
+        write_whole(tmp_path / "file", b"new")
+    assert error.value.exit_code == 5
+    assert names(tmp_path) == ["file"]
+    assert (tmp_path / "file").read_bytes() == b"old"
+
+
+def test_a_disk_that_is_really_full() -> None:
+    """/dev/full takes nothing: the mapping of a true ENOSPC."""
+    with pytest.raises(OutOfResources), records.disk_errors(Path("/dev/full")), open("/dev/full", "wb", 0) as file:
+        file.write(b"x")
+
+
+def test_an_interrupt_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        write_whole(tmp_path / "file", b"new")
+    assert names(tmp_path) == []
+
+
+def test_writing_in_place_would_be_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The fault planted: a writer that opens the file itself leaves a damaged one, and the check above turns red."""
+
+    def write_in_place(path: Path, content: bytes) -> None:
+        with records.disk_errors(path), path.open("wb") as file:
+            file.write(content[:1])
+            os.fsync(file.fileno())
+
+    write_whole(tmp_path / "file", b"old")
+    monkeypatch.setattr(os, "fsync", full_disk)
+    with pytest.raises(OutOfResources):
+        write_in_place(tmp_path / "file", b"new")
+    assert (tmp_path / "file").read_bytes() != b"old"
+
+
+def test_places_that_can_not_be_written_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbid(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(UsageError, match=r"can't be written .* choose another folder"):
+        write_whole(tmp_path / "file" / "below", b"new")
+    monkeypatch.setattr(tempfile, "mkstemp", forbid)
+    with pytest.raises(UsageError, match="Read-only file system"):
+        write_whole(tmp_path / "other", b"new")
+
+
+def test_a_folder_appears_whole(tmp_path: Path) -> None:
+    with whole_folder(tmp_path / "out") as folder:
+        (folder / "sub").mkdir()
+        (folder / "sub" / "a").write_text("1")
+        assert not (tmp_path / "out").exists()
+    assert names(tmp_path) == ["a", "out", "sub"]
+    with whole_folder(tmp_path / "out") as folder:
+        (folder / "b").write_text("2")
+    assert names(tmp_path) == ["b", "out"], "the second one replaces the first"
+    assert stat.S_IMODE((tmp_path / "out").stat().st_mode) == 0o755
+
+
+@pytest.mark.parametrize("error", [RuntimeError("no"), KeyboardInterrupt(), OSError(errno.ENOSPC, "full")])
+def test_a_folder_whose_block_fails_leaves_the_old_one(error: BaseException, tmp_path: Path) -> None:
+    with whole_folder(tmp_path / "out") as folder:
+        (folder / "old").write_text("1")
+    expected = OutOfResources if isinstance(error, OSError) else type(error)
+    with pytest.raises(expected), whole_folder(tmp_path / "out") as folder:  # noqa: PT012 - the block is what fails
+        (folder / "new").write_text("2")
+        raise error
+    assert names(tmp_path) == ["old", "out"]
+
+
+@pytest.mark.parametrize("failing", [1, 2])
+def test_a_folder_that_can_not_be_renamed_leaves_the_old_one(
+    failing: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever rename fails: that of the old folder out of the way, or that of the new one into its place."""
+    with whole_folder(tmp_path / "out") as folder:
+        (folder / "old").write_text("1")
+    rename, calls = os.replace, 0
+
+    def replace(*paths: Any) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == failing:
+            full_disk()
+        rename(*paths)
+
+    monkeypatch.setattr(os, "replace", replace)
+    with pytest.raises(OutOfResources), whole_folder(tmp_path / "out") as folder:
+        (folder / "new").write_text("2")
+    assert names(tmp_path) == ["old", "out"]
+
+
+def test_written_json_is_for_people_too(tmp_path: Path) -> None:
+    write_json(tmp_path / "shape.json", SHAPE)
+    text = (tmp_path / "shape.json").read_text(encoding="utf-8")
+    assert text.endswith("}\n")
+    assert "häuschen" in text
+    assert json.loads(text)["size"] == [3, 4]
