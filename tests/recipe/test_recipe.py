@@ -143,7 +143,7 @@ WRONG = {
     "a fraction above one": (
         "limits: {agreement: 1.5}",
         "4:10",
-        "limits.agreement: Input should be less than or equal",
+        "limits.agreement: Input should be less than",
     ),
     "an unknown section": ("x: 1", "4:1", "unknown key 'x'"),
 }
