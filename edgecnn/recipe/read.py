@@ -82,6 +82,8 @@ def _parse(path: Path) -> CommentedMap:
         raise RecipeError([Problem(where, f"not valid YAML: {error.problem}")]) from error
     except YAMLError as error:
         raise RecipeError([Problem(str(path), f"not valid YAML: {error}")]) from error
+    except RecursionError as error:
+        raise RecipeError([Problem(str(path), "its lists are nested too deeply to be read")]) from error
     if not isinstance(tree, CommentedMap):
         raise RecipeError([Problem(f"{path}:1:1", "expected keys like 'name:' and 'data:'; see recipes/ for examples")])
     return tree
@@ -192,7 +194,7 @@ def _problems(
     seen: set[str] = set()
     for item in error.errors():
         place = tuple(part for part in item["loc"])
-        key = ".".join(str(part) for part in place)
+        key = ".".join(str(part) for part in place if "[" not in str(part))  # without the names pydantic gives to forms
         where = positions.of((*prefix, *place))
         if item["type"] == "extra_forbidden":
             message = f"unknown key '{place[-1]}'{nearest(str(place[-1]), _keys(model, place[:-1]))}"

@@ -270,5 +270,18 @@ def test_yaml_s_darker_corners_are_problems_or_values(text: str, tmp_path: Path)
         load_recipe(written(tmp_path, text + "data: {source: cifar10}\nmodel: {arch: ds_cnn}\n"))
 
 
+def test_lists_in_lists_without_end(tmp_path: Path) -> None:
+    assert problems(written(tmp_path, "name: " + "[" * 2000 + "]" * 2000)) == [
+        (str(tmp_path / "recipe.yaml"), "its lists are nested too deeply to be read")
+    ]
+
+
+@pytest.mark.parametrize("padding", ["sames", "-1", "[1, x]"])
+def test_a_value_that_fits_none_of_several_forms_is_said_once(padding: str, tmp_path: Path) -> None:
+    layers = f"[conv: {{filters: 3, padding: {padding}}}]"
+    found = problems(written(tmp_path, f"name: a\ndata: {{source: cifar10}}\nmodel:\n  layers: {layers}\n"))
+    assert_said(found, ("4:31", "padding: Input should be 'same' or 'valid', got "))
+
+
 def test_a_problem_reads_as_a_compiler_s() -> None:
     assert str(Problem("r.yaml:3:5", "unknown key 'a'")) == "r.yaml:3:5: unknown key 'a'"
