@@ -85,19 +85,19 @@ def whole_folder(path: Path) -> Iterator[Path]:
 
 
 def _replace_folder(made: Path, path: Path) -> None:
-    """Put a folder in the place of another, which comes back where that fails."""
+    """Put a folder in the place of another, which comes back where an error or a signal comes between."""
     aside = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.old."))
     old = aside / path.name
     try:
         if path.exists():
             os.replace(path, old)
         os.replace(made, path)
+        shutil.rmtree(aside)
     except BaseException:
-        if old.exists():
+        if old.exists() and not path.exists():
             os.rename(old, path)
-        aside.rmdir()
+        shutil.rmtree(aside, ignore_errors=True)
         raise
-    shutil.rmtree(aside)
 
 
 def sync_folder(path: Path) -> None:

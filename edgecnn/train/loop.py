@@ -120,8 +120,12 @@ class Trainer:
         checkpoint.load_optimizer(last, self.model, self.optimizer)
         return True
 
-    def run(self) -> Iterator[Epoch]:
-        """Train the epochs that are left; after each, validate and write `last` and, where it is better, `best`."""
+    def run(self, note: Callable[[Epoch], None] = lambda epoch: None) -> Iterator[Epoch]:
+        """Train the epochs that are left; after each, validate and write `last` and, where it is better, `best`.
+
+        `note` writes an epoch down before its checkpoint is: what it wrote for an epoch that didn't get that far can be
+        cut away, but what it missed would be missing for good.
+        """
         for epoch in range(self.state.epoch, self.settings.epochs):
             started = time.perf_counter()
             train_loss, train_top1, lr = self._epoch(epoch)
@@ -130,10 +134,12 @@ class Trainer:
             val_loss = float(functional.cross_entropy(logits, self.val_classes))
             self._check(val_loss, epoch, self.steps - 1, lr)
             val_top1 = float((logits.argmax(1) == self.val_classes).double().mean())
-            self._save(epoch + 1, val_top1)
             seconds = time.perf_counter() - started
             speed = self.steps * self.settings.batch / trained
-            yield Epoch(epoch + 1, train_loss, train_top1, val_loss, val_top1, lr, speed, seconds)
+            done = Epoch(epoch + 1, train_loss, train_top1, val_loss, val_top1, lr, speed, seconds)
+            note(done)
+            self._save(epoch + 1, val_top1)
+            yield done
 
     def val_predictions(self) -> tuple[np.ndarray, np.ndarray]:
         """int64 [N] predicted and right classes of the validation split, by the weights as they are."""
@@ -144,9 +150,11 @@ class Trainer:
         better = val_top1 > before.best_val_top1
         best, best_epoch = (val_top1, epoch) if better else (before.best_val_top1, before.best_epoch)
         self.state = checkpoint.State(epoch, val_top1, best, best_epoch, self.labels)
-        checkpoint.save(self.checkpoints / "last", self.model, self.optimizer, self.state)
-        if better:
+        if (
+            better
+        ):  # before `last`: where that can't be written any more, the epoch is done again and both come out right
             checkpoint.save(self.checkpoints / "best", self.model, self.optimizer, self.state)
+        checkpoint.save(self.checkpoints / "last", self.model, self.optimizer, self.state)
 
     def _epoch(self, epoch: int) -> tuple[float, float, float]:
         self.model.train()

@@ -169,9 +169,9 @@ def _prepare(
 def _train(run: Run, trainer: Trainer, listener: Listener) -> None:
     if trainer.resume():
         listener.message(f"going on after epoch {trainer.state.epoch} of {trainer.settings.epochs}")
+    if run.metrics.exists():
         run.keep_metrics(trainer.state.epoch)
-    for epoch in trainer.run():
-        run.add_metrics(dataclasses.asdict(epoch))
+    for epoch in trainer.run(lambda epoch: run.add_metrics(dataclasses.asdict(epoch))):
         listener.epoch(epoch)
 
 
