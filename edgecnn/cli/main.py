@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
 import traceback
 from collections.abc import Sequence
 from types import FrameType
+from typing import NoReturn
 
 import click
 
 from edgecnn.cli.commands import edgecnn
-from edgecnn.errors import EdgecnnError, OutOfResources, RecipeError
+from edgecnn.errors import EdgecnnError, MissingExtra, OutOfResources, RecipeError
 
 BROKEN_PIPE = 141
+EXTRAS = {
+    "torch": "train",
+    "safetensors": "train",
+    "matplotlib": "train",
+    "onnx": "export",
+    "onnxscript": "export",
+    "onnxruntime": "onnx",
+    "flatbuffers": "tflite",
+    "openvino": "openvino",
+}
+"""What installs a library; verbs that can't do anything without one import it at their top."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -24,6 +37,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _no_telemetry()
     try:
         edgecnn.main(given, prog_name="edgecnn", standalone_mode=False)
+        sys.stdout.flush()
+    except SystemExit:
+        if not type(sys.stdout).__name__.endswith("PacifyFlushWrapper"):
+            raise
+        sys.exit(BROKEN_PIPE)  # click has met the broken pipe, and would make it 1
     except click.exceptions.Exit as done:
         sys.exit(done.exit_code)
     except click.ClickException as error:
@@ -36,19 +54,42 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _say(f"stopped by {signalled}")
         sys.exit(128 + signal.SIGTERM)
     except BrokenPipeError:
-        sys.stderr.close()
+        _forget_stdout()
         sys.exit(BROKEN_PIPE)
     except EdgecnnError as error:
         _explain(error, "--debug" in given)
         sys.exit(error.exit_code)
+    except ModuleNotFoundError as error:
+        if (extra := EXTRAS.get((error.name or "").split(".")[0])) is None:
+            _fault(error, "--debug" in given)
+        missing = MissingExtra(f"edgecnn {' '.join(given[:1])}", error.name or "", extra)
+        _explain(missing, "--debug" in given)
+        sys.exit(missing.exit_code)
     except MemoryError:
         _say("error: out of memory; try a smaller train.batch or input.size")
         sys.exit(OutOfResources.exit_code)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            _fault(error, "--debug" in given)
+        _forget_stdout()
+        _say("error: the disk that the answer is written to is full")
+        sys.exit(OutOfResources.exit_code)
     except Exception as error:
-        if "--debug" in given:
-            traceback.print_exc()
-        _say(f"error: a fault of edgecnn: {type(error).__name__}: {error}; please report it with the output of --debug")
-        sys.exit(1)
+        _fault(error, "--debug" in given)
+
+
+def _fault(error: Exception, debug: bool) -> NoReturn:
+    if debug:
+        traceback.print_exception(error)
+    _say(f"error: a fault of edgecnn: {type(error).__name__}: {error}; please report it with the output of --debug")
+    sys.exit(1)
+
+
+def _forget_stdout() -> None:
+    """Nobody takes the answer any more; Python would try once again as it ends, and complain."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 def _no_telemetry() -> None:

@@ -23,9 +23,9 @@ def answer(voice: Voice, record: Record, show: Callable[[Console, Record], None]
     if voice.json:
         print(json.dumps(to_json(record), indent=2, ensure_ascii=False))
         return
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False, emoji=False)  # labels and paths are printed as they are
     if not console.is_terminal:
-        console = Console(highlight=False, width=120)
+        console = Console(highlight=False, markup=False, emoji=False, width=120)
     show(console, record)
 
 

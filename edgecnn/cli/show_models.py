@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from edgecnn.cli.progress import duration
 from edgecnn.cli.show import heading, percent, rows, size, table
-from edgecnn.verbs.certificate import Certificate
-from edgecnn.verbs.eval import EvalRecord
-from edgecnn.verbs.export import ExportRecord
-from edgecnn.verbs.inspect import InspectRecord
-from edgecnn.verbs.parity import Parity
-from edgecnn.verbs.predict import PredictRecord
-from edgecnn.verbs.train import TrainRecord
-from edgecnn.verbs.verify import REFERENCE
+
+if TYPE_CHECKING:  # each verb wants libraries that showing another one's record must do without
+    from edgecnn.verbs.certificate import Certificate
+    from edgecnn.verbs.eval import EvalRecord
+    from edgecnn.verbs.export import ExportRecord
+    from edgecnn.verbs.inspect import InspectRecord
+    from edgecnn.verbs.parity import Parity
+    from edgecnn.verbs.predict import PredictRecord
+    from edgecnn.verbs.train import TrainRecord
 
 BAR = 24
 
@@ -64,6 +66,8 @@ def exported(console: Console, record: ExportRecord) -> None:
 
 def verified(console: Console, record: Certificate) -> None:
     """`verify`: the table, what differs, and the verdict."""
+    from edgecnn.verbs.verify import REFERENCE
+
     heading(console, f"{record.n:,} {record.split} pictures")
     made = table(
         "model", "size", "top-1", "drop, points (95 %)", "McNemar p", "same answer", "within 1 step", "at most"
@@ -97,6 +101,8 @@ def _parity_cells(pair: Parity | None, apart: float | None) -> Sequence[str]:
 
 
 def _parity_between(console: Console, record: Certificate) -> None:
+    from edgecnn.verbs.verify import REFERENCE
+
     heading(console, "int8 against int8")
     made = table("", "", "same answer", "exact", "logits by steps apart", left=2)
     for pair in record.parity:

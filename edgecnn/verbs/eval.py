@@ -13,11 +13,9 @@ from edgecnn.data import DataSpec, Pictures, open_dataset
 from edgecnn.data.sources import sources
 from edgecnn.edge import artifact
 from edgecnn.errors import UnusableFile, UsageError
-from edgecnn.graph.edit import Array
-from edgecnn.metrics import confusion, top1, topk
+from edgecnn.metrics import Array, confusion, top1, topk
 from edgecnn.recipe import load_recipe
 from edgecnn.run import Run
-from edgecnn.verbs.export import load_module, torch_outputs
 from edgecnn.verbs.folders import find_artifact, find_run, read_export
 from edgecnn.verbs.train import data_spec
 
@@ -71,6 +69,7 @@ def _evaluate_run(
     run: Run, split: str, data_source: str | None, limit: int | None, data_dir: Path | None
 ) -> EvalRecord:
     from edgecnn.train.checkpoint import read_state
+    from edgecnn.verbs.export import load_module, torch_outputs
 
     recipe = load_recipe(run.resolved)
     labels = read_state(run.best()).labels
