@@ -38,10 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         edgecnn.main(given, prog_name="edgecnn", standalone_mode=False)
         sys.stdout.flush()
-    except SystemExit:
-        if not type(sys.stdout).__name__.endswith("PacifyFlushWrapper"):
-            raise
-        sys.exit(BROKEN_PIPE)  # click has met the broken pipe, and would make it 1
+    except SystemExit:  # how rich and click end where they meet a broken pipe; nothing else below raises it
+        sys.exit(BROKEN_PIPE)
     except click.exceptions.Exit as done:
         sys.exit(done.exit_code)
     except click.ClickException as error:
