@@ -1,0 +1,95 @@
+"""Plots: whole PNG files of a size that a screen shows, whatever there is to draw. How they look, eyes have judged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from edgecnn import plots
+
+LABELS = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+
+
+def epochs(count: int) -> list[dict[str, Any]]:
+    """Lines of metrics.jsonl as a good run writes them."""
+    share = [1 - 0.9 * 0.8**i for i in range(count)]
+    return [
+        {
+            "epoch": i + 1,
+            "train_loss": 2.4 - 1.5 * share[i],
+            "val_loss": 2.3 - 1.4 * share[i] + 0.1 * (i % 3 == 1),
+            "train_top1": 0.8 * share[i],
+            "val_top1": 0.85 * share[i] - 0.05 * (i % 3 == 1),
+        }
+        for i in range(count)
+    ]
+
+
+def table(classes: int, each: int = 100) -> Any:
+    """A confusion matrix that is mostly right."""
+    random = np.random.default_rng(0)
+    return random.multinomial(each // 4, [1 / classes] * classes, size=classes) + np.eye(classes, dtype=int) * each
+
+
+def seen(path: Path) -> Any:
+    """The picture as uint8 [H, W, 3]: written whole, of a sensible size, neither empty nor dark."""
+    assert [found.name for found in path.parent.iterdir()] == [path.name]
+    assert path.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+    image = cv2.imread(str(path))
+    assert image is not None
+    assert 300 <= image.shape[0] <= 2400
+    assert 300 <= image.shape[1] <= 2600
+    assert path.stat().st_size < 1_000_000
+    assert image.mean() > 128, "dark on light"
+    assert len(np.unique(image.reshape(-1, 3), axis=0)) > 50
+    return image
+
+
+def has_colour(image: Any, colour: str, least: int) -> bool:
+    wanted = [int(colour[i : i + 2], 16) for i in (5, 3, 1)]
+    return int((np.abs(image.astype(int) - wanted).max(axis=2) < 12).sum()) >= least
+
+
+@pytest.mark.parametrize("count", [1, 2, 30, 400])
+def test_curves(tmp_path: Path, count: int) -> None:
+    plots.curves(epochs(count), tmp_path / "curves.png")
+    image = seen(tmp_path / "curves.png")
+    assert has_colour(image, plots.ORANGE, 30), "the best epoch is marked"
+    assert has_colour(image, plots.BLUE, 30)
+
+
+def test_no_epochs_are_no_picture(tmp_path: Path) -> None:
+    plots.curves([], tmp_path / "curves.png")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("classes", [2, 10, 20, 100])
+def test_confusion(tmp_path: Path, classes: int) -> None:
+    labels = [LABELS[i] if classes <= 10 else f"class {i} with a long name" for i in range(classes)]
+    plots.confusion(table(classes), labels, tmp_path / "confusion.png")
+    seen(tmp_path / "confusion.png")
+
+
+def test_a_class_without_pictures(tmp_path: Path) -> None:
+    empty = table(3)
+    empty[1] = 0
+    plots.confusion(empty, LABELS[:3], tmp_path / "confusion.png")
+    seen(tmp_path / "confusion.png")
+
+
+def test_names_that_could_be_formulas(tmp_path: Path) -> None:
+    """matplotlib reads text between dollars as a formula; a class may be called so."""
+    plots.confusion(table(3), ("$x^2$", "$_broken", "50$"), tmp_path / "confusion.png")
+    seen(tmp_path / "confusion.png")
+
+
+def test_an_old_picture_is_replaced(tmp_path: Path) -> None:
+    plots.curves(epochs(3), tmp_path / "curves.png")
+    before = (tmp_path / "curves.png").read_bytes()
+    plots.curves(epochs(4), tmp_path / "curves.png")
+    assert (tmp_path / "curves.png").read_bytes() != before
+    assert len(list(tmp_path.iterdir())) == 1

@@ -1,0 +1,118 @@
+"""Training and export never open the test split: with its files gone they give the same bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from edgecnn.data.sources import cifar10
+from edgecnn.errors import UnusableFile
+from edgecnn.verbs.eval import evaluate
+from edgecnn.verbs.export import export
+from edgecnn.verbs.train import train
+from tests.verbs.small_runs import bundled, class_folders, recipe, tree
+
+EACH = 100
+TEN = """
+    - conv: {filters: 8, stride: 2, batch_norm: true, activation: relu}
+    - conv: {filters: 16, stride: 2, activation: relu}
+    - global_average_pool
+    - dense: {units: 10}
+"""
+
+
+def folders(root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Class folders, and a recipe for them."""
+    class_folders(root / "pictures")
+    return recipe(root / "small.yaml", root / "pictures")
+
+
+def binary(root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """CIFAR-10's official layout, in files of a hundred real pictures each, and a recipe for it."""
+    monkeypatch.setattr(cifar10, "RECORDS", EACH)
+    monkeypatch.setenv("EDGECNN_DATA", str(root))
+    folder = root / cifar10.FOLDER
+    folder.mkdir(parents=True)
+    for number, file in enumerate((*cifar10.FILES["train"], *cifar10.FILES["test"])):
+        pictures = bundled("train").take(np.arange(number * EACH, (number + 1) * EACH))
+        planes = pictures.images.transpose(0, 3, 1, 2).reshape(EACH, -1)
+        np.concatenate([pictures.classes[:, None].astype(np.uint8), planes], axis=1).tofile(folder / file)
+    path = recipe(root / "small.yaml", "FOLDER", layers=TEN)
+    path.write_text(path.read_text().replace("folder: FOLDER", "source: cifar10"))
+    return path
+
+
+def made(path: Path, place: Path) -> dict[str, str]:
+    """Train and export: file -> SHA-256, of all that comes out but clock times and plots."""
+    run = train(path, root=place).run
+    export(run, out=place / "export")
+    kept = tree(run / "checkpoints") | {f"export/{name}": content for name, content in tree(place / "export").items()}
+    return {name: hashlib.sha256(content).hexdigest() for name, content in kept.items() if content is not None}
+
+
+def no_files(pictures: Path) -> None:
+    for file in [*pictures.glob("test/*/*"), *pictures.glob("test_batch.bin")]:
+        file.unlink()
+
+
+def no_folder(pictures: Path) -> None:
+    no_files(pictures)
+    shutil.rmtree(pictures / "test", ignore_errors=True)
+
+
+def others(pictures: Path) -> None:
+    for file in pictures.glob("test/*/*"):
+        Image.new("RGB", (9, 9)).save(file)
+    for file in pictures.glob("test_batch.bin"):
+        file.write_bytes(bytes(file.stat().st_size))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("layout", [folders, binary])
+def test_same_hashes_without_the_test_files(
+    layout: Callable[[Path, pytest.MonkeyPatch], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = layout(tmp_path / "data", monkeypatch)
+    pictures = next(found for found in (tmp_path / "data").iterdir() if found.is_dir())
+    expected = made(path, tmp_path / "with")
+    assert {"last/model.safetensors", "best/model.safetensors", "export/fp32.onnx", "export/int8.onnx"} <= set(expected)
+    for target, files in {
+        "tflite": ["model.tflite"],
+        "onnx": ["model.onnx"],
+        "openvino": ["model.xml", "model.bin"],
+    }.items():
+        for precision in ("fp32", "int8"):
+            assert {f"export/{target}-{precision}/{file}" for file in files} <= set(expected)
+
+    for number, remove in enumerate((others, no_files, no_folder)):
+        remove(pictures)
+        assert made(path, tmp_path / f"without{number}") == expected, remove.__name__
+    with pytest.raises(UnusableFile, match="test"):
+        evaluate(tmp_path / "without0/small")
+
+    # The gate is not blind: a pixel of a few training pictures changes the hashes. (One alone may be held out for val.)
+    for one in pictures.glob("train/cat/00?.png"):
+        image = np.asarray(Image.open(one)).copy()
+        image[5, 5] ^= 128
+        Image.fromarray(image).save(one)
+    for one in pictures.glob("data_batch_1.bin"):
+        content = bytearray(one.read_bytes())
+        for record in range(10):
+            content[record * cifar10.RECORD_BYTES + 100] ^= 128
+        one.write_bytes(content)
+    changed = made(path, tmp_path / "changed")
+    assert changed["last/model.safetensors"] != expected["last/model.safetensors"]
+
+
+@pytest.mark.slow
+def test_two_exports_of_a_run_are_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = train(folders(tmp_path / "data", monkeypatch), root=tmp_path / "runs").run
+    for name in ("a", "b"):
+        export(run, out=tmp_path / name)
+    assert tree(tmp_path / "a") == tree(tmp_path / "b")
