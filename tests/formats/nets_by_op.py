@@ -156,7 +156,7 @@ def _alone(activation: str) -> Callable[..., st.SearchStrategy[Net]]:
     def net_of(draw: st.DrawFn) -> Net:
         """Behind a pool no activation is fused."""
         net = start(draw, draw(pairs(2, 7), label="size"))
-        given = front(net, draw(st.integers(3, 6)), gain=draw(st.sampled_from([1.0, 6.0])))
+        given = front(net, draw(st.integers(3, 6)), gain=draw(st.sampled_from([1.0, 2.5])))
         given = net.max_pool(given, "pool", (2, 2))
         return finish(net, getattr(net, activation)(given, "tested"))
 
