@@ -25,17 +25,23 @@ def curves(epochs: Sequence[Mapping[str, Any]], path: Path) -> None:
         return
     figure, (left, right) = _axes(2, width=10, height=3.8)
     x = [line["epoch"] for line in epochs]
-    left.plot(x, [line["train_loss"] for line in epochs], color=GREY, label="training, augmented and smoothed")
-    left.plot(x, [line["val_loss"] for line in epochs], color=BLUE, label="validation")
+    dot = "." if len(x) == 1 else None  # a line through one point is not to be seen
+    left.plot(
+        x, [line["train_loss"] for line in epochs], marker=dot, color=GREY, label="training, augmented and smoothed"
+    )
+    left.plot(x, [line["val_loss"] for line in epochs], marker=dot, color=BLUE, label="validation")
     left.set(xlabel="epoch", ylabel="cross-entropy", title="Loss")
     top1 = [100 * line["val_top1"] for line in epochs]
     best = max(range(len(top1)), key=lambda i: top1[i])
-    right.plot(x, [100 * line["train_top1"] for line in epochs], color=GREY, label="training, augmented")
-    right.plot(x, top1, color=BLUE, label="validation")
+    right.plot(x, [100 * line["train_top1"] for line in epochs], marker=dot, color=GREY, label="training, augmented")
+    right.plot(x, top1, marker=dot, color=BLUE, label="validation")
     right.plot([x[best]], [top1[best]], "o", color=ORANGE, label=f"best: {top1[best]:.2f} % at epoch {x[best]}")
     right.set(xlabel="epoch", ylabel="top-1 accuracy, %", title="Accuracy")
     for axis in (left, right):
+        axis.set_xlim(x[0] - 0.5, x[-1] + 0.5)
         axis.xaxis.get_major_locator().set_params(integer=True)
+        if len(x) == 1:
+            axis.set_xticks(x)
         axis.grid(alpha=0.3)
         axis.spines[["top", "right"]].set_visible(False)
         axis.legend(frameon=False)
@@ -57,8 +63,10 @@ def confusion(table: Array, labels: Sequence[str], path: Path) -> None:
                     axis.text(
                         column, row, f"{share[row, column]:.0f}", ha="center", va="center", color=colour, fontsize=8
                     )
-    axis.set_xticks(range(count), labels, rotation=45, ha="right", rotation_mode="anchor")
-    axis.set_yticks(range(count), labels)
+    words: dict[str, Any] = {"parse_math": False, "fontsize": 10 if count <= 20 else max(4, 10 - count // 20)}
+    slope: dict[str, Any] = {"rotation": 45, "rotation_mode": "anchor"} if count <= 20 else {"rotation": 90}
+    axis.set_xticks(range(count), labels, ha="right" if count <= 20 else "center", **slope, **words)
+    axis.set_yticks(range(count), labels, **words)
     n = int(table.sum())
     axis.set(
         xlabel="predicted", ylabel="true", title=f"Validation: {100 * table.trace() / max(n, 1):.2f} % of {n:,} right"

@@ -83,7 +83,7 @@ def test_a_class_without_pictures(tmp_path: Path) -> None:
 
 def test_names_that_could_be_formulas(tmp_path: Path) -> None:
     """matplotlib reads text between dollars as a formula; a class may be called so."""
-    plots.confusion(table(3), ("$x^2$", "$_broken", "50$"), tmp_path / "confusion.png")
+    plots.confusion(table(3), ("$x^2$", "$\\frac{$", "50$"), tmp_path / "confusion.png")
     seen(tmp_path / "confusion.png")
 
 
