@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from edgecnn.errors import UsageError, nearest
 from edgecnn.graph.edit import Graph
-from edgecnn.graph.program import Op, Program, Tensor
+from edgecnn.graph.program import Grid, Op, Program, Tensor
 
 Array = NDArray[Any]
 Details = Mapping[str, str]
@@ -31,6 +31,12 @@ class Format(Protocol):
 
     def write(self, graph: Graph, folder: Path, details: Details) -> None:
         """Write a canonical graph, fp32 or QDQ; UsageError for what the format can't say."""
+
+    def grids(self, model: Path, program: Program) -> Mapping[str, Grid]:
+        """The grid that the file itself gives each operation's output, by the operation's name; fp32 ones are left out.
+
+        UnusableFile where the file can't be read.
+        """
 
     def cut(self, model: Path, program: Program, op: Op, folder: Path) -> Path | None:
         """A file in `folder` that holds only what `model` makes of one operation; None where it makes nothing of it.

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import onnx
+from google.protobuf.message import DecodeError
 
+from edgecnn.errors import UnusableFile, UsageError
 from edgecnn.formats import Array, Details
 from edgecnn.graph.edit import Graph, from_onnx, to_onnx
-from edgecnn.graph.program import Op, Program, Tensor
+from edgecnn.graph.program import Grid, Op, Program, Tensor, read_program
 from edgecnn.records import write_whole
 
 
@@ -25,6 +28,14 @@ class OnnxFormat:
         for key, value in sorted(details.items()):
             model.metadata_props.add(key=key, value=value)
         write_whole(folder / self.model, model.SerializeToString(deterministic=True))
+
+    def grids(self, model: Path, program: Program) -> Mapping[str, Grid]:
+        """Scales and zero points of the QuantizeLinear nodes."""
+        try:
+            ops = read_program(from_onnx(onnx.load(model))).ops
+        except (DecodeError, UsageError, KeyError) as error:
+            raise UnusableFile(f"{model}: is no graph of edgecnn's ({error})") from error
+        return {op.name: op.output.grid for op in ops if op.output.grid is not None}
 
     def cut(self, model: Path, program: Program, op: Op, folder: Path) -> Path | None:
         """The nodes between an operation's quantized tensors."""

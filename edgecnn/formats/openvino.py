@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import numpy as np
 from edgecnn.errors import MissingExtra, OutOfResources, UnusableFile
 from edgecnn.formats import Array, Details
 from edgecnn.graph.edit import Graph, to_onnx
-from edgecnn.graph.program import Op, Program, Tensor
+from edgecnn.graph.program import Grid, Op, Program, Tensor
 from edgecnn.records import write_whole
 
 
@@ -48,11 +49,26 @@ class OpenVINOFormat:
             for name in (*self.companions, self.model):
                 write_whole(folder / name, made.with_name(name).read_bytes())
 
+    def grids(self, model: Path, program: Program) -> Mapping[str, Grid]:
+        """What the FakeQuantize nodes' input ranges mean: scale (high - low) / 255, zero point -low / scale."""
+        outputs = _outputs(_read(model))
+        found = {}
+        for op in program.ops:
+            output = outputs.get(tensor_name(op.output))
+            node = output.get_node() if output is not None else None
+            if node is not None and node.get_type_name() == "Convert":
+                node = node.input_value(0).get_node()
+            if node is not None and node.get_type_name() == "FakeQuantize":
+                low, high = (float(node.input_value(i).get_node().get_data().min()) for i in (1, 2))
+                scale = (high - low) / 255.0
+                found[op.name] = Grid(scale, round(-low / scale))
+        return found
+
     def cut(self, model: Path, program: Program, op: Op, folder: Path) -> Path | None:
         """The nodes from one FakeQuantize to the next; float32 values that lie on the grid go in and come out."""
         openvino = _library()
-        whole = openvino.Core().read_model(model)
-        outputs = {name: output for node in whole.get_ops() for output in node.outputs() for name in output.get_names()}
+        whole = _read(model)
+        outputs = _outputs(whole)
         try:
             parameters = [_parameter(openvino, whole, outputs[tensor_name(tensor)]) for tensor in op.inputs]
             result = openvino.opset8.result(outputs[tensor_name(op.output)])
@@ -79,6 +95,18 @@ class OpenVINOFormat:
 def tensor_name(tensor: Tensor) -> str:
     """A tensor's name in the IR: that of the dequantized value, where the pair was fused."""
     return re.sub(r"\.q$", ".dq", tensor.value)
+
+
+def _read(model: Path) -> Any:
+    try:
+        return _library().Core().read_model(model)
+    except RuntimeError as error:
+        raise UnusableFile(f"{model}: OpenVINO can't read it") from error
+
+
+def _outputs(model: Any) -> dict[str, Any]:
+    """Every value of a model by each of its names."""
+    return {name: output for node in model.get_ops() for output in node.outputs() for name in output.get_names()}
 
 
 def _parameter(openvino: Any, model: Any, output: Any) -> Any:

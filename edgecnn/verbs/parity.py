@@ -14,7 +14,7 @@ from edgecnn.edge.runtimes import runtime_for
 from edgecnn.errors import UnusableFile
 from edgecnn.formats import Format
 from edgecnn.graph.edit import Array, Graph
-from edgecnn.graph.program import Op, Program, read_program
+from edgecnn.graph.program import Grid, Op, Program, read_program
 from edgecnn.graph.reference import Reference
 from edgecnn.metrics import agreement, steps
 
@@ -22,6 +22,8 @@ LAYER_STEPS = 1
 """A layer fed the reference's own inputs may differ from the reference by one rounding step, nowhere more ..."""
 LAYER_SHARE = 0.2
 """... and in no more than this share of values: average pools round differently in up to an eighth of them."""
+SAME_SCALE = 1e-5
+"""How far a scale may be off, relatively: OpenVINO keeps ranges, whose difference is rounded to float32."""
 FLOAT_LAYER = 1e-4
 """A float layer may differ by this share of its largest value."""
 
@@ -107,11 +109,15 @@ class LayerReference:
 def check_layers(name: str, target: str, model: Path, reference: LayerReference) -> LayerReport:
     """Cut each layer out of a file and run it alone, on the reference's inputs."""
     form = formats.find_format(target)
-    checks = (_check_layer(form, model, op, reference) for op in reference.program.ops)
+    try:
+        grids = form.grids(model, reference.program)
+    except UnusableFile:
+        grids = {}  # no layer can be cut out of it either, and each of them says so
+    checks = (_check_layer(form, model, op, reference, grids.get(op.name)) for op in reference.program.ops)
     return LayerReport(name, tuple(check for check in checks if check is not None))
 
 
-def _check_layer(form: Format, model: Path, op: Op, reference: LayerReference) -> LayerCheck | None:
+def _check_layer(form: Format, model: Path, op: Op, reference: LayerReference, grid: Grid | None) -> LayerCheck | None:
     expected = reference.values[op.output.value]
     levels = len(np.unique(expected))
     try:
@@ -128,13 +134,25 @@ def _check_layer(form: Format, model: Path, op: Op, reference: LayerReference) -
         return _judge_float(op, got, expected, levels)
     apart = steps(got, expected)
     most, differing = int(apart.max()), float((apart > 0).mean())
-    reason: str | None = None
+    reason = _other_grid(op.output.grid, grid)
     if most > LAYER_STEPS:
         share = float((apart > LAYER_STEPS).mean())
         reason = f"up to {most} steps from the reference, {100 * share:.3g} % of values by more than {LAYER_STEPS}"
     elif differing > LAYER_SHARE:
         reason = f"{100 * differing:.3g} % of values are a step from the reference"
     return LayerCheck(op.name, op.type, most, differing, levels, reason)
+
+
+def _other_grid(decided: Grid, found: Grid | None) -> str | None:
+    """What is wrong with the grid that a file gives a layer's output; a file that gives none has fused it away."""
+    if found is None:
+        return None
+    if found.zero_point != decided.zero_point or abs(found.scale / decided.scale - 1.0) > SAME_SCALE:
+        return (
+            f"lies on another grid: scale {found.scale:.6g} and zero point {found.zero_point} "
+            f"instead of {decided.scale:.6g} and {decided.zero_point}"
+        )
+    return None
 
 
 def _judge_float(op: Op, got: Array, expected: Array, levels: int) -> LayerCheck:

@@ -37,11 +37,13 @@ def _tensor(model: Any, name: str) -> Any:
 
 
 def _tflite_scale(model: Any, layer: str) -> None:
-    _tensor(model, f"{layer}/weight").quantization.scale[1] *= 2
+    quantization = _tensor(model, f"{layer}/weight").quantization
+    quantization.scale = _doubled(quantization.scale.copy())
 
 
 def _tflite_zero_point(model: Any, layer: str) -> None:
-    _tensor(model, layer).quantization.zeroPoint[0] += 1
+    quantization = _tensor(model, layer).quantization
+    quantization.zeroPoint = quantization.zeroPoint + 1
 
 
 def _tflite_padding(model: Any, layer: str) -> None:

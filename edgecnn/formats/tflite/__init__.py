@@ -5,12 +5,13 @@ The schema's Python classes come with ai-edge-litert; they are imported when the
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from edgecnn.formats import Array, Details
 from edgecnn.graph.canonical import IMAGE
 from edgecnn.graph.edit import Graph
-from edgecnn.graph.program import GLOBAL_POOLS, Op, Program, Tensor, read_program
+from edgecnn.graph.program import GLOBAL_POOLS, Grid, Op, Program, Tensor, read_program
 from edgecnn.records import write_whole
 
 
@@ -27,6 +28,14 @@ class TFLiteFormat:
 
         write_whole(folder / self.model, write_program(read_program(graph)))
 
+    def grids(self, model: Path, program: Program) -> Mapping[str, Grid]:
+        """The tensors' quantization, brought from int8 to uint8."""
+        from edgecnn.formats.tflite.write import read_grids
+
+        kept = {op.name: op.output.name for op in program.ops if not _is_left_out(op, program)}
+        found = read_grids(model)
+        return {name: found[tensor] for name, tensor in kept.items() if tensor in found}
+
     def cut(self, model: Path, program: Program, op: Op, folder: Path) -> Path | None:
         """The operators between two tensors; None for a flatten that the file does not need."""
         from edgecnn.formats.tflite.write import cut
@@ -40,7 +49,7 @@ class TFLiteFormat:
         if _is_left_out(op, program):
             return None
         path = folder / self.model
-        path.write_bytes(cut(model.read_bytes(), [name(tensor) for tensor in op.inputs], name(op.output)))
+        path.write_bytes(cut(model, [name(tensor) for tensor in op.inputs], name(op.output)))
         return path
 
     def encode(self, tensor: Tensor, values: Array) -> Array:

@@ -21,7 +21,7 @@ try:
 except ImportError as error:
     raise MissingExtra("writing TFLite files", "ai-edge-litert", "tflite") from error
 
-__all__ = ["Builder", "activation_of", "nhwc", "pack", "schema", "unpack"]
+__all__ = ["SHIFT", "Builder", "activation_of", "nhwc", "pack", "schema", "unpack"]
 
 FILE_IDENTIFIER = b"TFL3"
 ALIGNMENT = 16

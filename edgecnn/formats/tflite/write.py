@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from edgecnn.errors import UnusableFile
-from edgecnn.formats.tflite.builder import Builder, nhwc, pack, schema, unpack
+from edgecnn.formats.tflite.builder import SHIFT, Builder, nhwc, pack, schema, unpack
 from edgecnn.formats.tflite.ops import write_op
 from edgecnn.graph.canonical import IMAGE, LOGITS
-from edgecnn.graph.program import Program
+from edgecnn.graph.program import Grid, Program
 
 CORE = "/core"
 """Added to the name of an end's tensor inside, where the end itself is of another type."""
@@ -54,13 +57,32 @@ def _output(program: Program, builder: Builder) -> int:
     return made
 
 
-def cut(content: bytes, inputs: Sequence[str], output: str) -> bytes:
+def read_grids(model: Path) -> dict[str, Grid]:
+    """The uint8 grid of every int8 activation of a file, by the tensor's name; UnusableFile where it is damaged."""
+    graph = _unpacked(model).subgraphs[0]
+    found = {}
+    for tensor in graph.tensors:
+        quantization = tensor.quantization
+        if tensor.type == schema.TensorType.INT8 and quantization is not None and len(quantization.scale) == 1:
+            zero_point = int(quantization.zeroPoint[0]) + SHIFT
+            found[tensor.name.decode()] = Grid(float(quantization.scale[0]), zero_point)
+    return found
+
+
+def _unpacked(model: Path) -> Any:
+    try:
+        return unpack(model.read_bytes())
+    except (struct.error, ValueError, TypeError, AttributeError, IndexError) as error:
+        raise UnusableFile(f"{model}: is no TFLite file ({error})") from error
+
+
+def cut(model: Path, inputs: Sequence[str], output: str) -> bytes:
     """A file that holds only the operators from the tensors `inputs` to the tensor `output`.
 
     UnusableFile where the file has no such tensors.
     """
-    model = unpack(content)
-    (graph,) = model.subgraphs
+    opened = _unpacked(model)
+    (graph,) = opened.subgraphs
     index = {tensor.name.decode(): i for i, tensor in enumerate(graph.tensors)}
     missing = [name for name in (*inputs, output) if name not in index]
     if missing:
@@ -73,5 +95,5 @@ def cut(content: bytes, inputs: Sequence[str], output: str) -> bytes:
     graph.operators = kept[::-1]
     graph.inputs = np.array([index[name] for name in inputs], np.int32)
     graph.outputs = np.array([index[output]], np.int32)
-    model.signatureDefs = None
-    return pack(model)
+    opened.signatureDefs = None
+    return pack(opened)
