@@ -31,7 +31,8 @@ def edgecnn(*arguments: str, cwd: Path) -> Any:
 
 @pytest.mark.slow
 def test_recipe_becomes_six_files_that_agree(tmp_path: Path, sample_pictures: dict[str, Path]) -> None:
-    trained = edgecnn("train", "recipes/quickstart.yaml", "train.epochs=3", cwd=tmp_path)
+    settings = ["train.epochs=3", "limits.drop_pp=3.0"]  # hardly trained, and a point is ten of these 1,000 pictures
+    trained = edgecnn("train", "recipes/quickstart.yaml", *settings, cwd=tmp_path)
     assert trained["epochs"] == 3
     assert trained["val_top1"] > 0.3, "three epochs on 4,500 pictures beat chance (0.1) by far"
 
@@ -42,7 +43,8 @@ def test_recipe_becomes_six_files_that_agree(tmp_path: Path, sample_pictures: di
     verified = edgecnn("verify", cwd=tmp_path)
     assert verified["passed"], verified["failures"]
     assert set(verified["accuracy"]) == {"fp32", *made}
-    assert all(abs(drop) <= 1.0 for drop in verified["drop_pp"].values())
+    assert all(abs(drop) <= 3.0 for drop in verified["drop_pp"].values())
+    assert all(pair["top1_agreement"] >= 0.99 for pair in verified["parity"])
 
     artifacts = {a["target"]: a for a in exported["artifacts"] if a["precision"] == "int8"}
     answers = {
