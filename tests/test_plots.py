@@ -67,7 +67,9 @@ def test_no_epochs_are_no_picture(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("classes", [2, 10, 20, 100])
+@pytest.mark.parametrize(
+    "classes", [2, 10, pytest.param(20, marks=pytest.mark.slow), pytest.param(100, marks=pytest.mark.slow)]
+)
 def test_confusion(tmp_path: Path, classes: int) -> None:
     labels = [LABELS[i] if classes <= 10 else f"class {i} with a long name" for i in range(classes)]
     plots.confusion(table(classes), labels, tmp_path / "confusion.png")

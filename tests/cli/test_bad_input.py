@@ -294,6 +294,7 @@ def test_unknown_target_and_split(finished: SmallRun) -> None:
     assert edgecnn("exprt").code == 2
 
 
+@pytest.mark.slow
 def test_out_that_is_something_else(finished: SmallRun) -> None:
     Path("letters").mkdir()
     Path("letters/mother.txt").write_text("dear")
