@@ -34,7 +34,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and leave with its exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     signal.signal(signal.SIGTERM, _terminate)
-    _no_telemetry()
     try:
         edgecnn.main(given, prog_name="edgecnn", standalone_mode=False)
         sys.stdout.flush()
@@ -88,16 +87,6 @@ def _forget_stdout() -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)
-
-
-def _no_telemetry() -> None:
-    """Keep ONNX Runtime and OpenVINO from reporting to their makers, which nobody asked edgecnn for.
-
-    OpenVINO's converter forks a process for it and waits; where ONNX Runtime's own reporter holds a lock at that moment
-    (both look up a host name) that wait has no end. OpenVINO has a stub for where its reporter is not installed.
-    """
-    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
-    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 
 class Terminated(BaseException):

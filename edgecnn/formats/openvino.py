@@ -5,6 +5,7 @@ A quantize-dequantize pair becomes one FakeQuantize there, which holds the same 
 
 from __future__ import annotations
 
+import importlib
 import re
 import tempfile
 from collections.abc import Mapping
@@ -13,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from edgecnn.errors import MissingExtra, OutOfResources, UnusableFile
+from edgecnn.edge.runtimes.openvino import library
+from edgecnn.errors import OutOfResources, UnusableFile
 from edgecnn.formats import Array, Details
 from edgecnn.graph.edit import Graph, to_onnx
 from edgecnn.graph.program import Grid, Op, Program, Tensor
@@ -148,11 +150,9 @@ def _name_by_order(model: Any) -> None:
 
 
 def _library() -> Any:
-    try:
-        import openvino
-        import openvino.opset8
-    except ImportError as error:
-        raise MissingExtra("writing OpenVINO files", "openvino", "openvino") from error
+    """OpenVINO with the operations that graphs are changed by."""
+    openvino = library()
+    importlib.import_module("openvino.opset8")
     return openvino
 
 

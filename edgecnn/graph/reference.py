@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from edgecnn.errors import MissingExtra
+from edgecnn.edge.runtimes.onnxruntime import library
 from edgecnn.graph.edit import Array, Graph, to_onnx
 
 
@@ -18,10 +18,7 @@ class Reference:
 
     def __init__(self, graph: Graph, names: Sequence[str] | None = None) -> None:
         """Watch the values `names`, or else the graph's output. MissingExtra without onnxruntime."""
-        try:
-            import onnxruntime
-        except ImportError as error:
-            raise MissingExtra("computing the reference", "onnxruntime", "onnx") from error
+        onnxruntime = library()
         options = onnxruntime.SessionOptions()
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         options.log_severity_level = 3

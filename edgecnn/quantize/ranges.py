@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgecnn.errors import MissingExtra, UsageError
+from edgecnn.edge.runtimes.onnxruntime import library
+from edgecnn.errors import UsageError
 from edgecnn.graph.edit import Array, Graph, to_onnx
 from edgecnn.graph.program import read_program
 
@@ -27,10 +28,7 @@ def observe(graph: Graph, images: Array) -> dict[str, Range]:
 
     Raises UsageError where a value is not finite, MissingExtra without onnxruntime.
     """
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise MissingExtra("calibration", "onnxruntime", "export") from error
+    onnxruntime = library()
     names = [op.output.value for op in read_program(graph).ops]
     watched = Graph(graph.nodes, graph.constants, graph.inputs, [graph.value(name) for name in names])
     session = onnxruntime.InferenceSession(to_onnx(watched).SerializeToString(), providers=["CPUExecutionProvider"])

@@ -184,7 +184,7 @@ def given_to(tensor: Tensor, images: Array, reference: dict[str, Array]) -> Arra
 
 FAULTY = {("depthwise with a multiplier", "openvino")}
 """OpenVINO 2026.4.1 computes some wrongly, by 30 to 70 steps on a tenth of the values, also from an ONNX file:
-two channels, multiplier 2, kernels 1x2 and 3x3, with AVX512-VNNI. No word of `layers:` makes one; verify sees it."""
+two channels, multiplier 2, kernels 1x2 and 3x3, with AVX512-VNNI. No word of `layers:` makes one."""
 
 
 @each_kind_and_format(without=FAULTY)

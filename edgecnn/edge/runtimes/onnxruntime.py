@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from pathlib import Path
 from typing import Any
 
@@ -32,22 +33,28 @@ class OnnxRuntime:
 
     def version(self) -> str:
         """The library's version."""
-        return f"onnxruntime {_library().__version__}"
+        return f"onnxruntime {library().__version__}"
 
     def open(self, path: Path, threads: int) -> OnnxRuntimeSession:
         """Open with all graph optimizations; the library's refusal is UnusableFile."""
-        library = _library()
-        options = library.SessionOptions()
+        engine = library()
+        options = engine.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
         options.log_severity_level = 3
         try:
-            session = library.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+            session = engine.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except Exception as error:
             raise UnusableFile(f"{path}: ONNX Runtime can't open it ({str(error).splitlines()[0]})") from error
         return OnnxRuntimeSession(session)
 
 
-def _library() -> Any:
+def library() -> Any:
+    """The module, its reports to its makers turned off; MissingExtra where it is not installed.
+
+    It writes an identity into the user's cache and looks up a host from a thread of its own, which can hang a process
+    that forks meanwhile.
+    """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
         return importlib.import_module("onnxruntime")
     except ImportError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -32,21 +33,26 @@ class OpenVINO:
 
     def version(self) -> str:
         """The library's version."""
-        return f"openvino {_library().__version__.split('-')[0]}"
+        return f"openvino {library().__version__.split('-')[0]}"
 
     def open(self, path: Path, threads: int) -> OpenVINOSession:
         """Compile for latency; the library's refusal is UnusableFile."""
-        library = _library()
+        engine = library()
         settings = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads}
         try:
-            compiled = library.Core().compile_model(str(path), "CPU", settings)
+            compiled = engine.Core().compile_model(str(path), "CPU", settings)
         except RuntimeError as error:
             reason = next((line for line in reversed(str(error).splitlines()) if line.strip()), "no reason given")
             raise UnusableFile(f"{path}: OpenVINO can't open it ({reason.strip()})") from error
         return OpenVINOSession(compiled.create_infer_request())
 
 
-def _library() -> Any:
+def library() -> Any:
+    """The module, its reports to its makers turned off; MissingExtra where it is not installed.
+
+    Its converter forks a reporter, unless the package that does so can't be imported: OpenVINO has a stub for that.
+    """
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     try:
         return importlib.import_module("openvino")
     except ImportError as error:
