@@ -5,17 +5,15 @@ A new format is one module here with `FORMAT`, an object that has the parts of `
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
-from edgecnn.errors import UsageError, nearest
 from edgecnn.graph.edit import Graph
 from edgecnn.graph.program import Grid, Op, Program, Tensor
+from edgecnn.registry import discover, look_up
 
 Array = NDArray[Any]
 Details = Mapping[str, str]
@@ -51,15 +49,11 @@ class Format(Protocol):
         """What a cut file gives, in the graph's order and type."""
 
 
-def all_formats() -> dict[str, Format]:
+def all_formats() -> Mapping[str, Format]:
     """Every format of this folder, by name."""
-    modules = (importlib.import_module(f"{__name__}.{found.name}") for found in pkgutil.iter_modules(__path__))
-    return {module.FORMAT.name: module.FORMAT for module in modules}
+    return discover(__name__, "FORMAT")
 
 
 def find_format(name: str) -> Format:
     """The format of a name; UsageError with the nearest where there is none."""
-    known = all_formats()
-    if name not in known:
-        raise UsageError(f"unknown target '{name}'{nearest(name, known)}")
-    return known[name]
+    return look_up("target", name, all_formats())

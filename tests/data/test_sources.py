@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from edgecnn.data import DataSpec, open_dataset
-from edgecnn.data.sources import find_source, register, sources
+from edgecnn.data.sources import find_source, sources
 from edgecnn.errors import EdgecnnError, UsageError
+from edgecnn.registry import by_name
 
 
 def test_the_folder_is_the_registry() -> None:
@@ -28,11 +29,10 @@ def test_a_source_describes_itself(name: str) -> None:
 
 
 def test_a_name_that_is_taken() -> None:
-    registry = dict(sources())
     with pytest.raises(EdgecnnError, match="'cifar10' is registered twice"):
-        register(registry, find_source("cifar10"))
+        by_name([*sources().values(), find_source("cifar10")])
 
 
 def test_an_unknown_source_names_the_nearest() -> None:
-    with pytest.raises(UsageError, match="no data source 'cifar_10'; did you mean 'cifar10'"):
+    with pytest.raises(UsageError, match="unknown data source 'cifar_10'; did you mean 'cifar10'"):
         open_dataset(DataSpec("cifar_10", None, 0.1, 32, 32, "crop"))

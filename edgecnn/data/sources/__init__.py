@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-from types import MappingProxyType
 from typing import Protocol
 
 from edgecnn.data.pictures import Pictures
-from edgecnn.errors import EdgecnnError, UsageError, nearest
+from edgecnn.registry import discover, look_up
 
 
 @dataclass(frozen=True)
@@ -46,24 +43,11 @@ class Source(Protocol):
         """The pictures of "train" or "test" at their own size; touches that part's files only."""
 
 
-@cache
-def sources() -> MappingProxyType[str, Source]:
+def sources() -> Mapping[str, Source]:
     """Every registered source, by name; EdgecnnError when two files claim one name."""
-    found: dict[str, Source] = {}
-    for module in pkgutil.iter_modules(__path__):
-        register(found, importlib.import_module(f"{__name__}.{module.name}").SOURCE)
-    return MappingProxyType(found)
-
-
-def register(registry: dict[str, Source], source: Source) -> None:
-    """Add a source; EdgecnnError when its name is taken."""
-    if source.name in registry:
-        raise EdgecnnError(f"the data source '{source.name}' is registered twice")
-    registry[source.name] = source
+    return discover(__name__, "SOURCE")
 
 
 def find_source(name: str) -> Source:
     """The source of that name; UsageError naming the nearest one when there is none."""
-    if name not in sources():
-        raise UsageError(f"there is no data source '{name}'{nearest(name, sources())}")
-    return sources()[name]
+    return look_up("data source", name, sources())

@@ -5,14 +5,14 @@ A new engine is one file here with `RUNTIME`, an object that has the four parts 
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
-from edgecnn.errors import MissingExtra, UsageError, nearest
+from edgecnn.errors import MissingExtra, UsageError
+from edgecnn.registry import discover, look_up
 
 Array = NDArray[Any]
 
@@ -38,18 +38,14 @@ class Runtime(Protocol):
         """Open a model file; UnusableFile where the engine refuses it, MissingExtra without the engine."""
 
 
-def all_runtimes() -> dict[str, Runtime]:
+def all_runtimes() -> Mapping[str, Runtime]:
     """Every engine of this folder by name, installed or not."""
-    modules = (importlib.import_module(f"{__name__}.{found.name}") for found in pkgutil.iter_modules(__path__))
-    return {module.RUNTIME.name: module.RUNTIME for module in modules}
+    return discover(__name__, "RUNTIME")
 
 
 def find_runtime(name: str) -> Runtime:
     """The engine of a name; UsageError with the nearest where there is none."""
-    known = all_runtimes()
-    if name not in known:
-        raise UsageError(f"unknown runtime '{name}'{nearest(name, known)}")
-    return known[name]
+    return look_up("runtime", name, all_runtimes())
 
 
 def runtime_for(form: str) -> Runtime:
