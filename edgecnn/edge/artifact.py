@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecnn.edge import pixels
-from edgecnn.edge.runtimes import Session, find_runtime, runtime_for
-from edgecnn.errors import UnusableFile
+from edgecnn.edge.runtimes import Session, all_runtimes, find_runtime, runtime_for
+from edgecnn.errors import UnusableFile, UsageError
 from edgecnn.metrics import softmax
 from edgecnn.records import read_json, sha256_file
 
@@ -153,6 +153,12 @@ def load(path: Path | str, runtime: str | None = None, threads: int = 1) -> Arti
 
 
 def open_unchecked(folder: Path, manifest: Manifest, runtime: str | None = None, threads: int = 1) -> Artifact:
-    """Open an artifact whatever its hash says; verify measures changed files too."""
+    """Open an artifact whatever its hash says; verify measures changed files too.
+
+    UsageError for a runtime that does not read the format.
+    """
     engine = find_runtime(runtime) if runtime else runtime_for(manifest.target)
+    if manifest.target not in engine.reads:
+        able = ", ".join(name for name, other in all_runtimes().items() if manifest.target in other.reads)
+        raise UsageError(f"{engine.name} does not read {manifest.target} files; choose from {able}")
     return Artifact(folder, manifest, engine.open(folder / manifest.model, threads))

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from edgecnn.edge import artifact, pixels
 from edgecnn.edge.artifact import Prediction
-from edgecnn.edge.runtimes import all_runtimes, find_runtime
 from edgecnn.errors import UsageError
 from edgecnn.verbs.folders import find_artifact
 
@@ -31,14 +30,5 @@ def predict(
     """
     if not images:
         raise UsageError("no picture was given")
-    folder = find_artifact(model)
-    if runtime is not None:
-        _check_reads(runtime, artifact.read_manifest(folder).target)
-    opened = artifact.load(folder, runtime, threads)
+    opened = artifact.load(find_artifact(model), runtime, threads)
     return tuple(PredictRecord(str(path), opened.predict(pixels.read(Path(path)), top)) for path in images)
-
-
-def _check_reads(runtime: str, target: str) -> None:
-    if target not in find_runtime(runtime).reads:
-        able = ", ".join(name for name, engine in all_runtimes().items() if target in engine.reads)
-        raise UsageError(f"{runtime} does not read {target} files; choose from {able}")

@@ -14,6 +14,7 @@ import pytest
 from edgecnn.data import DataSpec, open_dataset
 from edgecnn.edge import artifact
 from edgecnn.edge.artifact import Manifest, read_manifest
+from edgecnn.errors import UsageError
 from edgecnn.formats import find_format
 from edgecnn.formats.tflite.builder import schema, unpack
 from edgecnn.graph.edit import from_onnx
@@ -132,3 +133,8 @@ def test_bundled_pictures_agree_with_the_certificate(certificate: Certificate) -
     found = float((raw.argmax(axis=1) == pictures.classes).mean())
     expected = certificate.accuracy["tflite-int8"]
     assert abs(found - expected) <= 4 * (expected * (1 - expected) / 1000) ** 0.5
+
+
+def test_a_runtime_that_does_not_read_the_format_is_refused() -> None:
+    with pytest.raises(UsageError, match="onnxruntime does not read tflite files; choose from litert"):
+        artifact.load(FOLDER / "tflite-int8", "onnxruntime")
