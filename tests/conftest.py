@@ -6,9 +6,14 @@ from pathlib import Path
 
 import cv2
 import pytest
+from hypothesis import settings
 
 from edgecnn.data import DataSpec, open_dataset
 from edgecnn.data.sources.cifar10 import SOURCE
+
+# The machine is shared: how long one example takes says nothing about the code. The same examples in every run.
+settings.register_profile("edgecnn", deadline=None, derandomize=True)
+settings.load_profile("edgecnn")
 
 
 @pytest.fixture(scope="session")
