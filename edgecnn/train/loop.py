@@ -150,9 +150,8 @@ class Trainer:
         better = val_top1 > before.best_val_top1
         best, best_epoch = (val_top1, epoch) if better else (before.best_val_top1, before.best_epoch)
         self.state = checkpoint.State(epoch, val_top1, best, best_epoch, self.labels)
-        if (
-            better
-        ):  # before `last`: where that can't be written any more, the epoch is done again and both come out right
+        if better:
+            # Before `last`: where that can't be written any more, the epoch is done again and both come out right.
             checkpoint.save(self.checkpoints / "best", self.model, self.optimizer, self.state)
         checkpoint.save(self.checkpoints / "last", self.model, self.optimizer, self.state)
 

@@ -93,8 +93,11 @@ class _Verification:
         if int8 is not None:
             self.message("running the reference (ONNX Runtime without optimizations)")
             self.raw[REFERENCE] = Reference(int8).output(self.pictures.images)
+        layers = {"fp32": LayerReference(fp32, sample)}
+        if int8 is not None:
+            layers["int8"] = LayerReference(int8, sample)
         for name in self.about.artifacts:
-            self._artifact(name, fp32, int8, sample)
+            self._artifact(name, layers)
         parity = tuple(self._parity()) if int8 is not None else ()
         details = {name: self._accuracy(name) for name in self.logits}
         grid = self._logit_grid(int8)
@@ -132,14 +135,12 @@ class _Verification:
 
     # --- one artifact ------------------------------------------------------------------------------------------------
 
-    def _artifact(self, name: str, fp32: Graph, int8: Graph | None, sample: Array) -> None:
+    def _artifact(self, name: str, layers: Mapping[str, LayerReference]) -> None:
         folder = self.folder / name
         manifest = artifact.read_manifest(folder)
         self.bytes[name] = manifest.bytes
         self._hash(name, folder, manifest)
-        graph = int8 if manifest.precision == "int8" else fp32
-        assert graph is not None, "an int8 artifact comes with its graph"
-        report = check_layers(name, manifest.target, folder / manifest.model, LayerReference(graph, sample))
+        report = check_layers(name, manifest.target, folder / manifest.model, layers[manifest.precision])
         self.layers.append(report)
         if report.first_wrong is not None:
             wrong = report.first_wrong

@@ -44,9 +44,8 @@ def padded(op: Op, builder: Builder, lowest: bool = False) -> tuple[int, int]:
 def pad(op: Op, builder: Builder, given: int, margins: Margins, lowest: bool = False) -> int:
     """A PAD (zero) or PADV2 (lowest value) operator before an operation; the index of what it makes."""
     source = op.inputs[0]
-    grid = (
-        source.grid if op.output.grid is not None else None
-    )  # the image of an fp32 file has a grid, and is float here
+    # The image of an fp32 file has a grid, and is float here.
+    grid = source.grid if op.output.grid is not None else None
     count, height, width, channels = nhwc(source.shape)
     shape = (count, height + margins.top + margins.bottom, width + margins.left + margins.right, channels)
     made = builder.intermediate(f"{op.name}/pad", shape, grid)
