@@ -1,6 +1,6 @@
 """The words a recipe's `layers:` is written in: one model a layer, named as in Keras.
 
-These only say what may be written; nn/layers.py says what a word means (shape, arithmetic, module).
+These only say what may be written; nn/layers/ says what a word means (shape, arithmetic, module).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ def _pair(value: Any) -> Any:
 
 
 Size = Annotated[int, Field(ge=1, le=1024)]
+Count = Annotated[int, Field(ge=1, le=65_536)]
 Pair = Annotated[tuple[Size, Size], BeforeValidator(_pair)]
 Margin = Annotated[int, Field(ge=0, le=512)]
 Padding = Literal["same", "valid"] | Annotated[tuple[Margin, Margin], BeforeValidator(_pair)]
@@ -52,7 +53,7 @@ class DepthwiseConv(Convolution):
 class Conv(Convolution):
     """A 2-D convolution over all channels."""
 
-    filters: Size
+    filters: Count
 
 
 class SeparableConv(Conv):
@@ -104,7 +105,7 @@ class Flatten(Layer):
 class Dense(Weighted):
     """A fully connected layer."""
 
-    units: Size
+    units: Count
 
 
 class Residual(Layer):

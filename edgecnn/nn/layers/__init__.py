@@ -1,0 +1,10 @@
+"""What each word of `layers:` means: one function a word, from an input shape to a Plan; one module a family of words.
+
+A Plan knows its arithmetic without torch; `build()` makes the module, and only that imports torch. A Plan's shape is
+(C, H, W), or (C,) once the picture is gone.
+"""
+
+from edgecnn.nn.layers import convolutions, features, pools, residuals  # each registers its words
+from edgecnn.nn.layers.plan import PLANS, Plan, Shape, plan_layers, plans
+
+__all__ = ["PLANS", "Plan", "Shape", "convolutions", "features", "plan_layers", "plans", "pools", "residuals"]

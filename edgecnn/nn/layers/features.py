@@ -1,0 +1,87 @@
+"""What works value by value or on features: batch norm, activations, dropout, flatten, dense."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edgecnn.errors import UsageError
+from edgecnn.nn.layers.plan import Plan, Shape, bias, picture, plans
+from edgecnn.recipe import layers as words
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@plans(words.BatchNorm)
+def batch_norm(word: words.BatchNorm, shape: Shape) -> Plan:
+    """Two trained values a channel."""
+
+    def build() -> nn.Module:
+        from torch import nn
+
+        return nn.BatchNorm2d(shape[0]) if len(shape) == 3 else nn.BatchNorm1d(shape[0])
+
+    return Plan("batch_norm", shape, build, params=2 * shape[0])
+
+
+def _activation(name: str, shape: Shape) -> Plan:
+    def build() -> nn.Module:
+        from edgecnn.nn import blocks
+
+        return blocks.ACTIVATIONS[name]()
+
+    return Plan(name, shape, build)
+
+
+@plans(words.Relu)
+def relu(word: words.Relu, shape: Shape) -> Plan:
+    """Value by value."""
+    return _activation("relu", shape)
+
+
+@plans(words.Relu6)
+def relu6(word: words.Relu6, shape: Shape) -> Plan:
+    """Value by value."""
+    return _activation("relu6", shape)
+
+
+@plans(words.Dropout)
+def dropout(word: words.Dropout, shape: Shape) -> Plan:
+    """Nothing at inference."""
+
+    def build() -> nn.Module:
+        from torch import nn
+
+        return nn.Dropout(word.rate)
+
+    return Plan("dropout", shape, build)
+
+
+@plans(words.Flatten)
+def flatten(word: words.Flatten, shape: Shape) -> Plan:
+    """[C, H, W] -> [C * H * W]."""
+    channels, height, width = picture(shape, "flatten")
+
+    def build() -> nn.Module:
+        from torch import nn
+
+        return nn.Flatten()
+
+    return Plan("flatten", (channels * height * width,), build, window=None)
+
+
+@plans(words.Dense)
+def dense(word: words.Dense, shape: Shape) -> Plan:
+    """F * U weights and multiply-adds."""
+    if len(shape) != 1:
+        raise UsageError(f"dense needs features [F], got {list(shape)}: put flatten or a global pool before it")
+
+    def build() -> nn.Module:
+        from edgecnn.nn import blocks
+
+        return blocks.dense(
+            shape[0], word.units, bias=bias(word), batch_norm=word.batch_norm, activation=word.activation
+        )
+
+    params = shape[0] * word.units + word.units * (bias(word) + 2 * word.batch_norm)
+    return Plan("dense", (word.units,), build, params=params, macs=shape[0] * word.units, window=None)
