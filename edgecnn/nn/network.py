@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edgecnn.errors import UsageError, nearest
+from edgecnn.geometry import Pair
 from edgecnn.nn import archs
 from edgecnn.nn.layers import Plan, plan_layers
 from edgecnn.recipe.layers import Layer
@@ -54,7 +55,7 @@ class Network:
         return named([(name, plan.build()) for name, plan in self.layers])
 
     def rows(self) -> list[LayerRow]:
-        """The table that `inspect` prints, inner layers of residuals included."""
+        """The table that `inspect` prints, the inner layers of blocks included."""
         field = Field((1, 1), (1, 1), (self.input[1], self.input[2]))
         rows, _ = _rows("", self.layers, field)
         return rows
@@ -62,7 +63,7 @@ class Network:
 
 def plan_network(model: Model, input_shape: tuple[int, int, int], classes: int) -> Network:
     """Plan a recipe's model for pictures [C, H, W] and `classes` classes; UsageError where layers don't fit."""
-    layers = model.layers if model.layers is not None else named_architecture(model, classes)
+    layers = model.layers if model.layers is not None else named_architecture(model, classes, input_shape[1:])
     network = Network(input_shape, plan_layers(layers, input_shape))
     output = network.layers[-1][1].output
     if output != (classes,):
@@ -72,13 +73,16 @@ def plan_network(model: Model, input_shape: tuple[int, int, int], classes: int) 
     return network
 
 
-def named_architecture(model: Model, classes: int) -> tuple[Layer, ...]:
-    """The layers of a registered architecture; one file in nn/archs each, with a function `layers(classes, width)`."""
+def named_architecture(model: Model, classes: int, size: Pair) -> tuple[Layer, ...]:
+    """The layers of a registered architecture for pictures of `size` (height, width); UsageError for unknown names.
+
+    One file in nn/archs each, with a function `layers(classes, width, size)`.
+    """
     names = [module.name for module in pkgutil.iter_modules(archs.__path__)]
     if model.arch not in names:
         raise UsageError(f"unknown architecture '{model.arch}'{nearest(str(model.arch), names)}")
     module = importlib.import_module(f"{archs.__name__}.{model.arch}")
-    made: tuple[Layer, ...] = module.layers(classes, 1.0 if model.width is None else model.width)
+    made: tuple[Layer, ...] = module.layers(classes, 1.0 if model.width is None else model.width, size)
     return made
 
 
@@ -107,11 +111,12 @@ def _rows(prefix: str, layers: Sequence[tuple[str, Plan]], field: Field) -> tupl
     for name, plan in layers:
         path = f"{prefix}{name}"
         if plan.inner:
-            body = [part for part in plan.inner if part[0] != "shortcut"]
-            shortcut = [part for part in plan.inner if part[0] == "shortcut"]
-            inside, after = _rows(f"{path}/", body, field)
-            inside += _rows(f"{path}/", shortcut, field)[0]
-            rows += [*inside, LayerRow(f"{path}/add", "add", plan.output, 0, 0, after.size)]
+            inside, after = _rows(f"{path}/", plan.inner, field)
+            rows += inside
+            if plan.shortcut is not None:
+                rows += _rows(f"{path}/", [("shortcut", plan.shortcut)], field)[0]
+            if plan.adds:
+                rows.append(LayerRow(f"{path}/add", "add", plan.output, 0, 0, after.size))
             field = after
         else:
             field = field.after(plan)

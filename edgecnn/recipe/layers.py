@@ -116,6 +116,19 @@ class Residual(Layer):
     activation: Activation = "linear"
 
 
+class InvertedResidual(Layer):
+    """MobileNetV2's block: 1x1 up by `expansion`, depthwise, 1x1 down to `filters`; each with batch norm.
+
+    The input is added where the stride is 1 and the channels are as many as `filters`.
+    """
+
+    filters: Count
+    expansion: Annotated[int, Field(ge=1, le=64)] = 6
+    stride: Pair = (1, 1)
+    kernel: Pair = (3, 3)
+    activation: Activation = "relu6"
+
+
 WORDS: dict[str, type[Layer]] = {
     "conv": Conv,
     "depthwise_conv": DepthwiseConv,
@@ -131,6 +144,7 @@ WORDS: dict[str, type[Layer]] = {
     "flatten": Flatten,
     "dense": Dense,
     "residual": Residual,
+    "inverted_residual": InvertedResidual,
 }
 
 KINDS: dict[type[Layer], str] = {model: word for word, model in WORDS.items()}

@@ -27,6 +27,7 @@ from edgecnn.recipe.layers import (
     Flatten,
     GlobalAveragePool,
     GlobalMaxPool,
+    InvertedResidual,
     Layer,
     MaxPool,
     Relu,
@@ -90,6 +91,10 @@ CASES: list[tuple[Layer, tuple[int, ...]]] = [
     (Dense(units=7, bias=False), (10,)),
     (Residual(layers=(Conv(filters=6, batch_norm=True),), activation="relu"), PICTURE),
     (Residual(layers=(Conv(filters=8, stride=(2, 2)), DepthwiseConv()), shortcut="conv"), PICTURE),
+    (InvertedResidual(filters=6), PICTURE),
+    (InvertedResidual(filters=6, expansion=1, activation="relu"), PICTURE),
+    (InvertedResidual(filters=9, expansion=2, stride=(2, 2), kernel=(5, 5)), PICTURE),
+    (InvertedResidual(filters=6, expansion=3, stride=(2, 1)), PICTURE),
     (Residual(layers=(Residual(layers=(DepthwiseConv(),)), Conv(filters=6, kernel=(1, 1)))), PICTURE),
 ]
 
@@ -228,6 +233,11 @@ MISFITS: dict[str, tuple[list[Layer], tuple[int, ...], str]] = {
         [Relu(), Residual(name="block", layers=(Relu(), Dense(units=2)))],
         PICTURE,
         "block: dense_2: dense needs features",
+    ),
+    "an inverted residual of features": (
+        [Flatten(), InvertedResidual(filters=4)],
+        PICTURE,
+        "inverted_residual_2: inverted_residual needs a picture",
     ),
     "one name twice": ([Relu(name="a"), Relu(name="a")], PICTURE, "two layers are named 'a'"),
     "a name that a place has": ([Relu(), Relu6(name="relu_1")], PICTURE, "two layers are named 'relu_1'"),

@@ -8,7 +8,7 @@ from torch import nn
 
 from edgecnn.errors import UsageError
 from edgecnn.nn.network import Network, plan_network
-from edgecnn.recipe.layers import Conv, Dense, Flatten, GlobalAveragePool, Layer, MaxPool, Residual
+from edgecnn.recipe.layers import Conv, Dense, Flatten, GlobalAveragePool, InvertedResidual, Layer, MaxPool, Residual
 from edgecnn.recipe.schema import Model
 from tests.nn.test_layers import multiply_adds
 
@@ -45,7 +45,7 @@ def test_ds_cnn_s_convolutions_need_no_pad_on_the_device() -> None:
     assert {(m.margins.top, m.margins.bottom) for m in strided} == {(0, 1)}
 
 
-@pytest.mark.parametrize("arch", ["tiny_cifar", "ds_cnn"])
+@pytest.mark.parametrize("arch", ["tiny_cifar", "ds_cnn", "mobilenet_v1", "mobilenet_v2"])
 @pytest.mark.parametrize("width", [0.25, 0.5, 2.0])
 def test_a_width_changes_the_plan_and_the_module_alike(arch: str, width: float) -> None:
     net = named(arch, width=width)
@@ -85,6 +85,38 @@ def test_a_residual_sees_what_its_body_sees() -> None:
     assert rows["block/shortcut"].receptive_field == (1, 1)
     assert sum(row.params for row in rows.values()) == net.params
     assert sum(row.macs for row in rows.values()) == net.macs
+
+
+def test_a_layer_called_shortcut_stands_among_the_others() -> None:
+    body = (Conv(filters=3, name="shortcut"), Conv(filters=3, name="b"))
+    net = layered(Residual(layers=body, name="block"), GlobalAveragePool(), Dense(units=10))
+    assert [row.name for row in net.rows()][:3] == ["block/shortcut", "block/b", "block/add"]
+    assert fields(net)[:3] == [(3, 3), (5, 5), (5, 5)]
+
+
+def test_an_inverted_residual_lists_its_layers_and_its_sum_if_it_has_one() -> None:
+    net = layered(
+        InvertedResidual(filters=3, expansion=1, name="a"),
+        InvertedResidual(filters=4, stride=(2, 2), name="b"),
+        InvertedResidual(filters=4, expansion=2, name="c"),
+        GlobalAveragePool(),
+        Dense(units=10),
+    )
+    rows = net.rows()[:-2]
+    assert [(row.name, row.type, row.output, row.receptive_field) for row in rows] == [
+        ("a/depthwise", "depthwise_conv", (3, 32, 32), (3, 3)),
+        ("a/project", "conv", (3, 32, 32), (3, 3)),
+        ("a/add", "add", (3, 32, 32), (3, 3)),
+        ("b/expand", "conv", (18, 32, 32), (3, 3)),
+        ("b/depthwise", "depthwise_conv", (18, 16, 16), (5, 5)),
+        ("b/project", "conv", (4, 16, 16), (5, 5)),
+        ("c/expand", "conv", (8, 16, 16), (5, 5)),
+        ("c/depthwise", "depthwise_conv", (8, 16, 16), (9, 9)),
+        ("c/project", "conv", (4, 16, 16), (9, 9)),
+        ("c/add", "add", (4, 16, 16), (9, 9)),
+    ]
+    assert sum(row.params for row in net.rows()) == net.params
+    assert sum(row.macs for row in net.rows()) == net.macs
 
 
 def receptive_rows(module: nn.Module, size: int) -> int:

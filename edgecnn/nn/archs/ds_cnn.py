@@ -6,14 +6,15 @@ where a block keeps its shape, its input is added to its output (arXiv:1512.0338
 
 from __future__ import annotations
 
+from edgecnn.geometry import Pair
 from edgecnn.recipe.layers import Conv, Dense, DepthwiseConv, GlobalAveragePool, Layer, Residual
 
 STEM = 24
 BLOCKS = ((48, 1), (96, 2), (96, 1), (176, 2), (176, 1), (176, 1), (352, 2))
 
 
-def layers(classes: int, width: float) -> tuple[Layer, ...]:
-    """At width 1, 32 x 32 x 3 and 10 classes: 12.26 M multiply-adds and 171 k parameters."""
+def layers(classes: int, width: float, size: Pair) -> tuple[Layer, ...]:
+    """The same at each size. At width 1, 32 x 32 x 3 and 10 classes: 12.26 M multiply-adds and 171 k parameters."""
     channels = _scaled(STEM, width)
     made: list[Layer] = [Conv(filters=channels, kernel=(3, 3), batch_norm=True, activation="relu6", name="stem")]
     for i, (filters, stride) in enumerate(BLOCKS, start=1):

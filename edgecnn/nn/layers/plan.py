@@ -23,6 +23,8 @@ class Plan:
 
     `params` counts trained values and `macs` multiply-adds of convolutions and dense layers (batch norm folded, no
     bias, no pooling). `window` and `stride` are what the receptive field grows by; a global layer has no window.
+    A block has `inner` layers, one after the other; where it `adds`, its input, or what `shortcut` makes of that, is
+    added at their end.
     """
 
     type: str
@@ -33,6 +35,8 @@ class Plan:
     window: Pair | None = (1, 1)
     stride: Pair = (1, 1)
     inner: tuple[tuple[str, Plan], ...] = ()
+    shortcut: Plan | None = None
+    adds: bool = False
 
 
 Word = TypeVar("Word", bound=words.Layer)
