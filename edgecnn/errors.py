@@ -8,7 +8,8 @@
     ├── DeviceError            4   a device or the connection to it
     ├── OutOfResources         5   disk or memory
     ├── Diverged               6   training produced NaN or Inf
-    └── GateFailed             7   verify, a budget or a comparison passed a limit
+    ├── GateFailed             7   verify, a budget or a comparison passed a limit
+    └── Interrupted          130   asked to stop, and stopped with everything saved (143 after SIGTERM)
 
 A message says what happened, where, and what to do, in one sentence.
 """
@@ -87,6 +88,12 @@ class GateFailed(EdgecnnError):
     """A measured figure passed its limit."""
 
     exit_code = 7
+
+
+class Interrupted(EdgecnnError):
+    """Somebody asked to stop: what was done is saved, and can be gone on with."""
+
+    exit_code = 130
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -1,14 +1,15 @@
 """A run folder: what lies where, making a new one, finding the newest.
 
 runs/<recipe>[-2, -3 ...]/
-  recipe.yaml, resolved.yaml, checkpoints/{last,best}/, metrics.jsonl, curves.png, confusion.png, export/<name>/
+  recipe.yaml, resolved.yaml, checkpoints/{last,previous,best}/, metrics.jsonl, batches.jsonl, curves.png,
+  confusion.png, export/<name>/
 """
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,36 @@ from edgecnn.errors import UnusableFile, UsageError
 from edgecnn.records import disk_errors, write_whole
 
 RUNS = Path("runs")
+
+
+@dataclass(frozen=True)
+class Lines:
+    """A file of JSON lines that grows."""
+
+    path: Path
+
+    def add(self, lines: Sequence[Mapping[str, Any]]) -> None:
+        """Append some lines."""
+        text = "".join(json.dumps(line) + "\n" for line in lines)
+        with disk_errors(self.path), self.path.open("a", encoding="utf-8") as file:
+            file.write(text)
+
+    def read(self) -> list[dict[str, Any]]:
+        """All lines; what a crash cut short is left out, and what follows it."""
+        lines: list[dict[str, Any]] = []
+        if self.path.exists():
+            for text in self.path.read_text(encoding="utf-8").splitlines():
+                try:
+                    lines.append(json.loads(text))
+                except ValueError:
+                    break
+        return lines
+
+    def keep(self, count: int) -> None:
+        """Cut back to the first `count` lines, before a run goes on from there."""
+        if self.path.exists():
+            text = "".join(json.dumps(line) + "\n" for line in self.read()[:count])
+            write_whole(self.path, text.encode())
 
 
 @dataclass(frozen=True)
@@ -37,7 +68,7 @@ class Run:
 
     @property
     def checkpoints(self) -> Path:
-        """Where `last` and `best` lie."""
+        """Where `last`, `previous` and `best` lie."""
         return self.path / "checkpoints"
 
     @property
@@ -46,9 +77,14 @@ class Run:
         return self.path / "export"
 
     @property
-    def metrics(self) -> Path:
-        """One JSON line an epoch."""
-        return self.path / "metrics.jsonl"
+    def metrics(self) -> Lines:
+        """One line an epoch."""
+        return Lines(self.path / "metrics.jsonl")
+
+    @property
+    def batches(self) -> Lines:
+        """One line a training step."""
+        return Lines(self.path / "batches.jsonl")
 
     def best(self) -> Path:
         """The checkpoint that validation chose; UnusableFile where training has not finished an epoch."""
@@ -63,27 +99,6 @@ class Run:
         if not found:
             raise UnusableFile(f"{self.path}: nothing was exported yet; `edgecnn export {self.path}` does that")
         return max(found, key=lambda folder: ((folder / "export.json").stat().st_mtime_ns, folder.name))
-
-    def add_metrics(self, line: Mapping[str, Any]) -> None:
-        """Append one line to metrics.jsonl."""
-        with disk_errors(self.metrics), self.metrics.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
-
-    def read_metrics(self, epochs: int | None = None) -> list[dict[str, Any]]:
-        """The lines of metrics.jsonl, only the first `epochs` if given; what a crash cut short is left out."""
-        lines: list[dict[str, Any]] = []
-        if self.metrics.exists():
-            for text in self.metrics.read_text(encoding="utf-8").splitlines():
-                try:
-                    lines.append(json.loads(text))
-                except ValueError:
-                    break
-        return lines[:epochs]
-
-    def keep_metrics(self, epochs: int) -> None:
-        """Cut metrics.jsonl back to the first `epochs` lines, before a run goes on from there."""
-        text = "".join(json.dumps(line) + "\n" for line in self.read_metrics(epochs))
-        write_whole(self.metrics, text.encode())
 
 
 def new_run(name: str, recipe_text: str, resolved_text: str, root: Path = RUNS) -> Run:

@@ -97,13 +97,13 @@ def test_what_is_a_run(tmp_path: Path) -> None:
 
 def test_metrics_are_lines_and_a_cut_one_is_left_out(tmp_path: Path) -> None:
     run = new_run("net", "", "", tmp_path)
-    assert run.read_metrics() == []
+    assert run.metrics.read() == []
     for epoch in (1, 2, 3):
-        run.add_metrics({"epoch": epoch, "val_top1": epoch / 4})
-    with run.metrics.open("a") as file:
+        run.metrics.add([{"epoch": epoch, "val_top1": epoch / 4}])
+    with run.metrics.path.open("a") as file:
         file.write('{"epoch": 4, "val')
-    assert [line["epoch"] for line in run.read_metrics()] == [1, 2, 3]
-    run.keep_metrics(2)
-    run.add_metrics({"epoch": 3})
-    assert [json.loads(line)["epoch"] for line in run.metrics.read_text().splitlines()] == [1, 2, 3]
+    assert [line["epoch"] for line in run.metrics.read()] == [1, 2, 3]
+    run.metrics.keep(2)
+    run.metrics.add([{"epoch": 3}])
+    assert [json.loads(line)["epoch"] for line in run.metrics.path.read_text().splitlines()] == [1, 2, 3]
     assert sorted(path.name for path in run.path.iterdir()) == ["metrics.jsonl", "recipe.yaml", "resolved.yaml"]

@@ -8,17 +8,18 @@ import signal
 import sys
 import traceback
 from collections.abc import Sequence
-from types import FrameType
 from typing import NoReturn
 
 import click
 
 from edgecnn.cli.commands import edgecnn
-from edgecnn.errors import EdgecnnError, MissingExtra, OutOfResources, RecipeError
+from edgecnn.cli.signals import Terminated, at_once
+from edgecnn.errors import EdgecnnError, Interrupted, MissingExtra, OutOfResources, RecipeError
 
 BROKEN_PIPE = 141
 EXTRAS = {
     "torch": "train",
+    "torchvision": "train",
     "safetensors": "train",
     "matplotlib": "train",
     "onnx": "export",
@@ -33,7 +34,7 @@ EXTRAS = {
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and leave with its exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    signal.signal(signal.SIGTERM, _terminate)
+    signal.signal(signal.SIGTERM, at_once)
     try:
         edgecnn.main(given, prog_name="edgecnn", standalone_mode=False)
         sys.stdout.flush()
@@ -53,6 +54,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except BrokenPipeError:
         _forget_stdout()
         sys.exit(BROKEN_PIPE)
+    except Interrupted as stopped:
+        _say(str(stopped))
+        sys.exit(stopped.exit_code)
     except EdgecnnError as error:
         _explain(error, "--debug" in given)
         sys.exit(error.exit_code)
@@ -87,14 +91,6 @@ def _forget_stdout() -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)
-
-
-class Terminated(BaseException):
-    """SIGTERM came. Like KeyboardInterrupt it is no Exception: everything on the way up tidies and passes it on."""
-
-
-def _terminate(number: int, frame: FrameType | None) -> None:
-    raise Terminated(signal.Signals(number).name)
 
 
 def _explain(error: EdgecnnError, debug: bool) -> None:

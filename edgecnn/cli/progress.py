@@ -13,11 +13,13 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
 from edgecnn.cli.options import Voice
+from edgecnn.cli.signals import StopSignals
+from edgecnn.errors import EdgecnnError, Interrupted
 from edgecnn.verbs.train import Listener
 
 if TYPE_CHECKING:
-    from edgecnn.train.loop import Epoch
-    from edgecnn.train.loop import Progress as TrainingProgress
+    from edgecnn.train.settings import Epoch
+    from edgecnn.train.settings import Progress as TrainingProgress
 
 EVERY = 10.0
 """Seconds between lines where there is no terminal."""
@@ -40,8 +42,10 @@ class TrainingView(Listener):
         self._task = self._bar.add_task("training", total=None, epoch="", note="")
         self._said = time.monotonic()
         self._run: Path | None = None
+        self.signals = StopSignals(self.message)
 
     def __enter__(self) -> TrainingView:
+        self.signals.__enter__()
         self._bar.start()
         return self
 
@@ -49,12 +53,19 @@ class TrainingView(Listener):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._bar.stop()
-        if self._run is not None and kind is not None and not issubclass(kind, Exception):
-            self._print(f"`edgecnn train {self._run}` goes on after the last finished epoch")
+        self.signals.__exit__(kind, error, trace)
+        by_a_signal = kind is not None and (issubclass(kind, Interrupted) or not issubclass(kind, EdgecnnError))
+        if self._run is not None and by_a_signal:
+            self._print(f"`edgecnn train {self._run}` goes on from here")
 
     def started(self, run: Path) -> None:
         """Remember the folder, to say how to go on where a signal ends training."""
         self._run = run
+        self.signals.arm()
+
+    def stop_requested(self) -> bool:
+        """Whether a signal came."""
+        return self.signals.number != 0
 
     def message(self, text: str) -> None:
         """A sentence above the bar."""

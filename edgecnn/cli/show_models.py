@@ -24,8 +24,13 @@ BAR = 24
 
 def trained(console: Console, record: TrainRecord) -> None:
     """`train`."""
+    made = table("class", "val")
+    for name, accuracy in record.per_class.items():
+        made.add_row(name, percent(accuracy))
+    console.print(made)
     console.print(
-        f"{record.run}: val {percent(record.val_top1)} in {record.epochs} epochs, {duration(record.seconds)}, "
+        f"{record.run}: val {percent(record.val_top1)} after epoch {record.best_epoch} of {record.epochs}, "
+        f"{duration(record.seconds)}, "
         f"{record.images_per_s:,.0f} images/s; {record.params:,} parameters, {record.macs / 1e6:.2f} M multiply-adds"
     )
     console.print(

@@ -64,23 +64,40 @@ class Model(Section):
         return self
 
 
+Augmentation = Literal["crop", "flip", "alternating_flip", "cutout", "random_augment", "mixup", "cutmix"]
+
+
 class Train(Section):
-    """Stochastic gradient descent with a cosine schedule."""
+    """Gradient descent on a schedule. What is `auto` or left out is chosen before the first step, and written down."""
 
     epochs: Annotated[int, Field(ge=1, le=100_000)] = 30
     batch: Annotated[int, Field(ge=2, le=65_536)] = 256
-    optimizer: Literal["sgd"] = "sgd"
+    optimizer: Literal["sgd", "adamw"] = "sgd"
     lr0: Annotated[float, Field(gt=0.0, le=100.0)] = 0.2
-    momentum: Fraction = 0.9
+    momentum: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.9
     weight_decay: Annotated[float, Field(ge=0.0, le=1.0)] = 5e-4
-    schedule: Literal["cosine"] = "cosine"
-    warmup_epochs: Annotated[float, Field(ge=0.0)] = 2.0
+    schedule: Literal["cosine", "one_cycle"] = "cosine"
+    warmup_epochs: Annotated[float, Field(ge=0.0)] | None = None
     label_smoothing: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
-    augment: tuple[Literal["crop", "flip"], ...] = ("crop", "flip")
+    ema: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
+    clip_norm: Annotated[float, Field(gt=0.0)] | None = None
+    patience: Annotated[int, Field(ge=1)] | None = None
+    augment: tuple[Augmentation, ...] = ("crop", "flip")
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: Annotated[int, Field(ge=1, le=1024)] | None = None
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    layout: Literal["auto", "channels_last", "contiguous"] = "auto"
+    compile: Literal["auto"] | bool = "auto"
+
+    @model_validator(mode="after")
+    def _one_flip(self) -> Train:
+        twice = [name for name in self.augment if self.augment.count(name) > 1]
+        if twice:
+            raise ValueError(f"augment names '{twice[0]}' twice")
+        if {"flip", "alternating_flip"} <= set(self.augment):
+            raise ValueError("augment names both 'flip' and 'alternating_flip': one undoes the other's order")
+        return self
 
 
 class Calibration(Section):

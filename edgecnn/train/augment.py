@@ -1,51 +1,185 @@
-"""Batch augmentation on uint8 pictures, drawn from (seed, epoch, step) and nothing else.
+"""Augmentation by batch: which pixels are read (windows), single pictures (uint8), pictures with each other (floats).
 
-A picture batch is uint8 [N, H, W, 3]; so is what comes out.
+Everything is drawn from the batch's own place; nothing depends on what ran before.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-Draw = np.random.Generator
+from edgecnn.train.batches import Batch, Places
+
+if TYPE_CHECKING:
+    from torchvision.transforms import v2
+
 CROP_MARGIN = 4 / 32
 """How far a crop may move, as a share of the side: 4 pixels of 32, as in He et al. (arXiv:1512.03385)."""
+MIXUP_ALPHA, CUTMIX_ALPHA = 0.2, 1.0
+"""The settings of torchvision's reference training."""
 
 
-def crop(images: Tensor, draw: Draw) -> Tensor:
+@dataclass(frozen=True)
+class Window:
+    """Which pixel of its picture each pixel comes from: rows int64 [n, H], columns int64 [n, W]."""
+
+    rows: Places
+    columns: Places
+
+
+# --- windows: where pixels come from ----------------------------------------------------------------------------------
+
+
+def crop(window: Window, batch: Batch, share: Places) -> Window:
     """Move each picture by up to an eighth of its side; what comes in at the edge is its mirror image."""
-    count, height, width, _ = images.shape
-    rows = _moved(height, draw, count)
-    columns = _moved(width, draw, count)
-    picture = torch.arange(count, device=images.device)[:, None, None]
-    moved = images[picture, rows.to(images.device)[:, :, None], columns.to(images.device)[:, None, :]]
-    return moved
+    draw = batch.draw(1)
+    return Window(_moved(window.rows, draw, batch, share), _moved(window.columns, draw, batch, share))
 
 
-def _moved(length: int, draw: Draw, count: int) -> Tensor:
-    """int64 [count, length]: the source index of each row, mirrored at the edges."""
+def _moved(index: Places, draw: np.random.Generator, batch: Batch, share: Places) -> Places:
+    length = index.shape[1]
     margin = max(1, round(length * CROP_MARGIN))
-    shift = draw.integers(-margin, margin + 1, size=(count, 1))
-    index = np.abs(np.arange(length) + shift)
-    return torch.from_numpy(np.where(index >= length, 2 * (length - 1) - index, index))
+    shift = draw.integers(-margin, margin + 1, size=len(batch.pictures))[share, None]
+    moved = np.abs(np.arange(length) + shift)
+    return np.take_along_axis(index, np.where(moved >= length, 2 * (length - 1) - moved, moved), axis=1)
 
 
-def flip(images: Tensor, draw: Draw) -> Tensor:
+def flip(window: Window, batch: Batch, share: Places) -> Window:
     """Mirror half of the pictures left to right."""
-    chosen = torch.from_numpy(draw.random(len(images)) < 0.5).to(images.device)
-    return torch.where(chosen[:, None, None, None], images.flip(2), images)
+    return _mirrored(window, batch.draw(2).random(len(batch.pictures))[share] < 0.5)
 
 
-AUGMENTATIONS: dict[str, Callable[[Tensor, Draw], Tensor]] = {"crop": crop, "flip": flip}
+def alternating_flip(window: Window, batch: Batch, share: Places) -> Window:
+    """Mirror one half of the pictures in even epochs, the other in odd ones (Jordan, arXiv:2404.00498).
+
+    Every picture is seen both ways in any two epochs; drawn anew each time, a quarter would be seen one way twice.
+    """
+    first = _hash(batch.pictures[share], batch.seed) % 2 == 1
+    return _mirrored(window, first ^ (batch.epoch % 2 == 1))
 
 
-def augment(images: Tensor, names: Sequence[str], seed: int, epoch: int, step: int) -> Tensor:
-    """Apply the named augmentations in order."""
-    draw = np.random.default_rng([seed, epoch, step])
-    for name in names:
-        images = AUGMENTATIONS[name](images, draw)
-    return images
+def _mirrored(window: Window, chosen: NDArray[np.bool_]) -> Window:
+    return Window(window.rows, np.where(chosen[:, None], window.columns[:, ::-1], window.columns))
+
+
+def _hash(numbers: Places, seed: int) -> NDArray[np.uint64]:
+    """SplitMix64 (Steele et al. 2014) of each number."""
+    with np.errstate(over="ignore"):
+        x = (numbers.astype(np.uint64) + np.uint64(seed + 1)) * np.uint64(0x9E3779B97F4A7C15)
+        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        mixed: NDArray[np.uint64] = x ^ (x >> np.uint64(31))
+        return mixed
+
+
+WINDOWS: dict[str, Callable[[Window, Batch, Places], Window]] = {
+    "crop": crop,
+    "flip": flip,
+    "alternating_flip": alternating_flip,
+}
+
+
+# --- single pictures, by torchvision ----------------------------------------------------------------------------------
+
+
+def cutout() -> v2.Transform:
+    """A grey square of a quarter of the side, somewhere (arXiv:1708.04552)."""
+    from torchvision.transforms import v2
+
+    return v2.RandomErasing(p=1.0, scale=(1 / 16, 1 / 16), ratio=(1.0, 1.0), value=128)
+
+
+def random_augment() -> v2.Transform:
+    """RandAugment with two changes of strength 9 (arXiv:1909.13719)."""
+    from torchvision.transforms import v2
+
+    return v2.RandAugment(num_ops=2, magnitude=9, fill=128)
+
+
+PICTURES: dict[str, Callable[[], v2.Transform]] = {"cutout": cutout, "random_augment": random_augment}
+
+
+# --- pictures with each other, by torchvision -------------------------------------------------------------------------
+
+
+def mixup(classes: int) -> v2.Transform:
+    """Blend each picture, and its class, with the one before it in the batch (arXiv:1710.09412)."""
+    from torchvision.transforms import v2
+
+    return v2.MixUp(alpha=MIXUP_ALPHA, num_classes=classes)
+
+
+def cutmix(classes: int) -> v2.Transform:
+    """Paste a rectangle of the picture before it in the batch into each picture (arXiv:1905.04899)."""
+    from torchvision.transforms import v2
+
+    return v2.CutMix(alpha=CUTMIX_ALPHA, num_classes=classes)
+
+
+MIXES: dict[str, Callable[[int], v2.Transform]] = {"mixup": mixup, "cutmix": cutmix}
+AUGMENTATIONS = (*WINDOWS, *PICTURES, *MIXES)
+
+
+class Augment:
+    """The augmentations that a recipe names; where it names both ways of mixing, each batch draws one."""
+
+    def __init__(self, names: Sequence[str], classes: int) -> None:
+        self._windows = [WINDOWS[name] for name in names if name in WINDOWS]
+        self._pictures = [PICTURES[name]() for name in names if name in PICTURES]
+        self._mixes = [MIXES[name](classes) for name in names if name in MIXES]
+
+    def share(self, batch: Batch) -> Places:
+        """This process's places in the batch; mixing needs the neighbour before the first too."""
+        return batch.share if self._mixes else batch.share[1:]
+
+    def window(self, batch: Batch, height: int, width: int) -> Window:
+        """Where each pixel of this process's pictures comes from."""
+        share = self.share(batch)
+        window = Window(*(np.broadcast_to(np.arange(length), (len(share), length)) for length in (height, width)))
+        for change in self._windows:
+            window = change(window, batch, share)
+        return window
+
+    def pictures(self, images: Tensor, batch: Batch) -> Tensor:
+        """uint8 [n, H, W, 3] -> the same, each picture changed by itself."""
+        for number, transform in enumerate(self._pictures):
+            seeds = batch.draw(10 + number).integers(2**62, size=len(batch.pictures))[self.share(batch)]
+            with _torch_draws_kept():
+                images = torch.stack(
+                    [_seeded(transform, image, seed) for image, seed in zip(images, seeds, strict=True)]
+                )
+        return images
+
+    def mix(self, images: Tensor, classes: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        """float [n, 3, H, W], int64 [n] -> mixed pictures and float [n, K] shares of classes, or both as they were."""
+        if not self._mixes:
+            return images, classes
+        which = int(batch.draw(20).integers(len(self._mixes)))
+        with _torch_draws_kept():
+            torch.manual_seed(batch.torch_seed())
+            mixed, shares = self._mixes[which](images, classes)
+        return mixed[1:], shares[1:]
+
+
+def _seeded(transform: v2.Transform, image: Tensor, seed: int) -> Tensor:
+    """One picture uint8 [H, W, 3] through a transform that draws from torch's generator."""
+    torch.manual_seed(int(seed))
+    changed: Tensor = transform(image.permute(2, 0, 1))
+    return changed.permute(1, 2, 0)
+
+
+@contextmanager
+def _torch_draws_kept() -> Iterator[None]:
+    """torchvision draws from torch's one generator: put it back where it stood."""
+    state = torch.get_rng_state()
+    try:
+        yield
+    finally:
+        torch.set_rng_state(state)

@@ -118,8 +118,8 @@ def read_state(folder: Path) -> State:
     path = folder / STATE
     state = read_json(State, path)
     record = json.loads(path.read_bytes())
-    # What was written before there were hashes has no `step` either; what has one must be as it was written.
-    if "step" in record and state.sha256.get(STATE) != _seal(record):
+    # What was written before there were hashes has neither; a damaged byte takes one of the two words at most.
+    if ("step" in record or state.sha256) and state.sha256.get(STATE) != _seal(record):
         raise UnusableFile(f"{path}: damaged (its SHA-256 is not the one it was written with)")
     return state
 

@@ -1,88 +1,60 @@
-"""The training loop: uint8 pictures in memory, augmented by batch, SGD on a cosine with warm-up.
+"""The training loop: epochs of steps, validation, checkpoints.
 
-Pictures lie on the device as uint8 NHWC; a batch becomes float NCHW in channels-last order without a copy. Order and
-augmentation are drawn from (seed, epoch, step), so that nothing depends on what ran before.
+All that decides the weights is drawn from (seed, epoch, step), so that a run which was stopped anywhere goes on to the
+very weights it would have had; on a CPU to the bit, with the same threads and precision.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from edgecnn.data import Pictures
-from edgecnn.errors import Diverged, OutOfResources, UsageError
-from edgecnn.train import checkpoint
-from edgecnn.train.augment import augment
+from edgecnn.errors import Diverged, Interrupted, UsageError
+from edgecnn.train.average import Average
+from edgecnn.train.batches import Batch, Places, batch_of, order
+from edgecnn.train.checkpoint import Checkpoints, State, Tensors
+from edgecnn.train.loader import Loader, Split, normalise, on_device
+from edgecnn.train.optimizer import restore, state_of
+from edgecnn.train.packed import pack, unpack
+from edgecnn.train.processes import ALONE, Processes
+from edgecnn.train.schedule import learning_rate
+from edgecnn.train.settings import Epoch, Progress, Settings, Step
+from edgecnn.train.step import Learner
+
+REPORT_SECONDS = 0.25
+SAVE_SECONDS = 600.0
+"""A long epoch is saved on the way this often."""
 
 
-@dataclass(frozen=True)
-class Settings:
-    """Everything the loop obeys; device, dtype and threads are choices already made."""
+class Journal(Protocol):
+    """Who hears of a run, and writes its lines down.
 
-    epochs: int
-    batch: int
-    lr0: float
-    momentum: float
-    weight_decay: float
-    warmup_epochs: float
-    label_smoothing: float
-    augment: tuple[str, ...]
-    seed: int
-    device: str
-    dtype: str
-    threads: int
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where training stands, a few times a second."""
-
-    epoch: int
-    epochs: int
-    step: int
-    steps: int
-    loss: float
-    images_per_s: float
-    seconds_left: float
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """One line of metrics.jsonl. Accuracies in 0..1; `lr` is the last step's; seconds include validation."""
-
-    epoch: int
-    train_loss: float
-    train_top1: float
-    val_loss: float
-    val_top1: float
-    lr: float
-    images_per_s: float
-    seconds: float
-
-
-def learning_rate(settings: Settings, position: float) -> float:
-    """The rate at `position` epochs: linear warm-up, then half a cosine to zero (arXiv:1608.03983, without restarts).
-
-    A run that is no longer than its warm-up is all warm-up.
+    Lines are written before the checkpoint that they belong to: what was written for an epoch that didn't get that far
+    can be cut away, but what is missing would be missing for good.
     """
-    if position < settings.warmup_epochs:
-        return settings.lr0 * position / settings.warmup_epochs
-    share = (position - settings.warmup_epochs) / (settings.epochs - settings.warmup_epochs)
-    return settings.lr0 * 0.5 * (1.0 + math.cos(math.pi * min(1.0, share)))
 
+    def steps(self, steps: list[Step]) -> None:
+        """Lines of batches.jsonl."""
 
-def normalise(images: Tensor) -> Tensor:
-    """uint8 [N, H, W, 3] -> float32 [N, 3, H, W] in channels-last order, (pixel - 128) / 128."""
-    return images.permute(0, 3, 1, 2).to(torch.float32).sub_(128.0).mul_(1.0 / 128.0)
+    def epoch(self, epoch: Epoch) -> None:
+        """A line of metrics.jsonl."""
+
+    def progress(self, progress: Progress) -> None:
+        """A few times a second."""
+
+    def stop_requested(self) -> bool:
+        """Asked before each step: whether to save and stop here."""
+
+    def message(self, text: str) -> None:
+        """One sentence for the person watching."""
 
 
 class Trainer:
@@ -91,142 +63,237 @@ class Trainer:
     def __init__(
         self,
         model: nn.Module,
-        train: Pictures,
-        val: Pictures,
+        pictures: Split,
         settings: Settings,
-        labels: tuple[str, ...],
-        checkpoints: Path,
-        report: Callable[[Progress], None],
+        checkpoints: Checkpoints,
+        journal: Journal,
+        processes: Processes = ALONE,
     ) -> None:
-        self.settings, self.labels, self.checkpoints, self.report = settings, labels, checkpoints, report
-        if settings.device == "cpu":
-            torch.set_num_threads(settings.threads)
-        self.device = torch.device(settings.device)
-        self.model = model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.optimizer = _optimizer(self.model, settings)
-        self.train_images, self.train_classes = _on(self.device, train)
-        self.val_images, self.val_classes = _on(self.device, val)
-        self.steps = len(train.images) // settings.batch
-        self.state = checkpoint.State(0, 0.0, -1.0, 0, labels)
+        self.settings, self.labels, self.processes = settings, pictures.labels, processes
+        self.checkpoints, self.journal = checkpoints, journal
+        self.learner = Learner(model, settings, processes)
+        self.model, self.device = self.learner.model, self.learner.device
+        self.average = Average(self.model, settings.ema) if settings.ema is not None else None
+        self.loader = Loader(pictures.train, len(pictures.labels), settings.augment, self.device)
+        self.val_images, self.val_classes = on_device(pictures.val, self.device)
+        self.steps = len(self.loader) // settings.batch
+        self.state = State(0, 0.0, -1.0, 0, pictures.labels)
+        self._saved = time.monotonic()
+
+    @property
+    def measured(self) -> nn.Module:
+        """The model that validation measures and `best` keeps: the moving average where there is one."""
+        return self.average.model if self.average else self.model
+
+    @property
+    def finished(self) -> bool:
+        """Whether there is nothing left to train."""
+        return self.state.stopped_early or self.state.epoch >= self.settings.epochs
 
     def resume(self) -> bool:
-        """Take up the last checkpoint, if there is one."""
-        last = self.checkpoints / "last"
-        if not last.exists():
+        """Take up the newest whole checkpoint, if there is one."""
+        found = self._newest()
+        if found is None:
             return False
-        self.state = checkpoint.read_state(last)
-        self.state.check_labels(self.labels, last)
-        checkpoint.load_model(last, self.model)
-        checkpoint.load_optimizer(last, self.model, self.optimizer)
+        tensors, self.state = found
+        self.state.check_labels(self.labels, self.checkpoints.folder)
+        self.model.load_state_dict(dict(tensors.model))
+        restore(self.model, self.learner.optimizer, tensors.optimizer)
+        if self.average:
+            self.average.model.load_state_dict(dict(tensors.average))
         return True
 
-    def run(self, note: Callable[[Epoch], None] = lambda epoch: None) -> Iterator[Epoch]:
-        """Train the epochs that are left; after each, validate and write `last` and, where it is better, `best`.
+    def _newest(self) -> tuple[Tensors, State] | None:
+        """The first process reads; the others may be on machines that have no such folder."""
+        if self.processes.world == 1:
+            return self.checkpoints.newest(self.journal.message)
+        found = self.checkpoints.newest(self.journal.message) if self.processes.first else None
+        return unpack(self.processes.from_first(pack(found)))
 
-        `note` writes an epoch down before its checkpoint is: what it wrote for an epoch that didn't get that far can be
-        cut away, but what it missed would be missing for good.
-        """
-        for epoch in range(self.state.epoch, self.settings.epochs):
-            started = time.perf_counter()
-            train_loss, train_top1, lr = self._epoch(epoch)
+    def run(self) -> Iterator[Epoch]:
+        """Train the epochs that are left; after each, validate and write `last` and, where it is better, `best`."""
+        while not self.finished:
+            started, steps_before = time.perf_counter(), self.state.step
+            lr = self._epoch(self.state.epoch)
             trained = time.perf_counter() - started
-            logits = self._logits(self.val_images)
-            val_loss = float(functional.cross_entropy(logits, self.val_classes))
-            self._check(val_loss, epoch, self.steps - 1, lr)
-            val_top1 = float((logits.argmax(1) == self.val_classes).double().mean())
-            seconds = time.perf_counter() - started
-            speed = self.steps * self.settings.batch / trained
-            done = Epoch(epoch + 1, train_loss, train_top1, val_loss, val_top1, lr, speed, seconds)
-            note(done)
-            self._save(epoch + 1, val_top1)
+            done = self._validated(lr)
+            speed = (self.steps - steps_before) * self.settings.batch / trained
+            done = replace(done, images_per_s=speed, seconds=time.perf_counter() - started)
+            self.journal.epoch(done)
+            self._end_epoch(done.val_top1)
             yield done
+
+    # --- one epoch ----------------------------------------------------------------------------------------------------
+
+    def _epoch(self, epoch: int) -> float:
+        """The steps of an epoch that are left; the last learning rate."""
+        self.model.train()
+        places = order(self.settings.seed, epoch, len(self.loader))
+        meter = Meter(self, places)
+        for step in range(self.state.step, self.steps):
+            if self._stop():
+                meter.flush()
+                self._save_within()
+                raise Interrupted(f"stopped after step {step} of {self.steps} in epoch {epoch + 1}, and saved")
+            if time.monotonic() - self._saved > SAVE_SECONDS:
+                meter.flush()
+                self._save_within()
+            batch = self._batch(places, step)
+            loss, right = self._step(batch)
+            meter.add(batch, loss, right)
+        meter.flush()
+        return self._rate(epoch, self.steps - 1)
+
+    def _batch(self, places: Places, step: int) -> Batch:
+        settings, processes = self.settings, self.processes
+        return batch_of(places, settings.batch, settings.seed, self.state.epoch, step, processes.rank, processes.world)
+
+    def _step(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Learn from one batch: its mean loss and how many were right, over all processes."""
+        images, classes = self.loader.load(batch)
+        torch.manual_seed(batch.torch_seed(1 + self.processes.rank))  # for dropout
+        loss, right = self.learner.step(images, classes, self._rate(batch.epoch, batch.step))
+        if self.average:
+            self.average.update(self.model, batch.epoch * self.steps + batch.step + 1)
+        if self.processes.world > 1:
+            loss, right = self.processes.sum(torch.stack([loss.double(), right.double()]))
+        return loss, right
+
+    def _rate(self, epoch: int, step: int) -> float:
+        return learning_rate(self.settings, epoch + step / self.steps)
+
+    def _stop(self) -> bool:
+        return self.processes.any(self.journal.stop_requested(), self.device)
+
+    # --- validation ---------------------------------------------------------------------------------------------------
+
+    def _validated(self, lr: float) -> Epoch:
+        """The epoch's figures; each process measures its share of the validation pictures."""
+        rank, world = self.processes.rank, self.processes.world
+        classes = self.val_classes[rank::world]
+        logits = self._logits(self.val_images[rank::world])
+        loss = functional.cross_entropy(logits, classes, reduction="sum").double()
+        right = (logits.argmax(1) == classes).sum().double()
+        loss_sum, right_sum = (float(v) for v in self.processes.sum(torch.stack([loss, right])))
+        count = len(self.val_classes)
+        self._check_weights(loss_sum)
+        state, epoch = self.state, self.state.epoch + 1
+        pictures = self.steps * self.settings.batch
+        return Epoch(
+            epoch,
+            state.loss_sum / self.steps,
+            state.right / pictures,
+            loss_sum / count,
+            right_sum / count,
+            lr,
+            0.0,
+            0.0,
+        )
+
+    def _logits(self, images: Tensor) -> Tensor:
+        """float32 [N, K] of the measured model, in batches, without augmentation."""
+        model = self.measured.eval()
+        parts = []
+        with torch.inference_mode(), self.learner.precision():
+            for part in torch.split(images, 512):
+                floats = normalise(part.to(self.device)).contiguous(memory_format=self.learner.layout)
+                parts.append(model(floats).float())
+        return torch.cat(parts)
 
     def val_predictions(self) -> tuple[np.ndarray, np.ndarray]:
         """int64 [N] predicted and right classes of the validation split, by the weights as they are."""
         return self._logits(self.val_images).argmax(1).cpu().numpy(), self.val_classes.cpu().numpy()
 
-    def _save(self, epoch: int, val_top1: float) -> None:
-        before = self.state
+    # --- checkpoints --------------------------------------------------------------------------------------------------
+
+    def _end_epoch(self, val_top1: float) -> None:
+        before, epoch = self.state, self.state.epoch + 1
         better = val_top1 > before.best_val_top1
         best, best_epoch = (val_top1, epoch) if better else (before.best_val_top1, before.best_epoch)
-        self.state = checkpoint.State(epoch, val_top1, best, best_epoch, self.labels)
+        patience = self.settings.patience
+        early = patience is not None and epoch - best_epoch >= patience and epoch < self.settings.epochs
+        self.state = State(epoch, val_top1, best, best_epoch, self.labels, stopped_early=early)
+        if not self.processes.first:
+            return
+        tensors = self._tensors()
         if better:
             # Before `last`: where that can't be written any more, the epoch is done again and both come out right.
-            checkpoint.save(self.checkpoints / "best", self.model, self.optimizer, self.state)
-        checkpoint.save(self.checkpoints / "last", self.model, self.optimizer, self.state)
+            self.checkpoints.save_best(replace(tensors, model=self.measured.state_dict(), average={}), self.state)
+        self.checkpoints.save_last(tensors, self.state)
+        self._saved = time.monotonic()
 
-    def _epoch(self, epoch: int) -> tuple[float, float, float]:
-        self.model.train()
-        torch.manual_seed(int(np.random.SeedSequence([self.settings.seed, epoch]).generate_state(1)[0]))  # for dropout
-        order = torch.from_numpy(np.random.default_rng([self.settings.seed, epoch]).permutation(len(self.train_images)))
-        losses, right = torch.zeros((), device=self.device), torch.zeros((), device=self.device)
-        started, said = time.perf_counter(), 0.0
-        for step in range(self.steps):
-            lr = learning_rate(self.settings, epoch + step / self.steps)
-            chosen = order[step * self.settings.batch : (step + 1) * self.settings.batch].to(self.device)
-            loss, hits = self._step(chosen, epoch, step, lr)
-            losses, right = losses + loss, right + hits
-            now = time.perf_counter()
-            if now - said > 0.25:
-                said = now
-                self._check(float(loss), epoch, step, lr)
-                self._report(epoch, step, float(loss), now - started)
-        mean = float(losses) / self.steps
-        self._check(mean, epoch, self.steps - 1, lr)
-        return mean, float(right) / (self.steps * self.settings.batch), lr
+    def _save_within(self) -> None:
+        """A checkpoint between two steps."""
+        if self.processes.first and (self.state.step or self.state.epoch):
+            self._check_weights(0.0)
+            self.checkpoints.save_last(self._tensors(), self.state)
+        self._saved = time.monotonic()
 
-    def _step(self, chosen: Tensor, epoch: int, step: int, lr: float) -> tuple[Tensor, Tensor]:
-        """One batch forward, back and applied: its loss and how many were right."""
-        settings = self.settings
-        images = augment(self.train_images[chosen], settings.augment, settings.seed, epoch, step)
-        classes = self.train_classes[chosen]
-        for group in self.optimizer.param_groups:
-            group["lr"] = lr
-        with _memory_errors(settings.batch):
-            with self._precision():
-                logits = self.model(normalise(images))
-            loss = functional.cross_entropy(logits.float(), classes, label_smoothing=settings.label_smoothing)
-            self.optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            self.optimizer.step()
-        return loss.detach(), (logits.detach().argmax(1) == classes).sum()
+    def _tensors(self) -> Tensors:
+        average = self.average.model.state_dict() if self.average else {}
+        return Tensors(self.model.state_dict(), state_of(self.model, self.learner.optimizer), average)
 
-    def _precision(self) -> AbstractContextManager[object]:
-        if self.settings.dtype == "bfloat16":
-            return torch.autocast(self.device.type, dtype=torch.bfloat16)
-        return nullcontext()
+    def _check_weights(self, loss: float) -> None:
+        """Diverged where a weight or the validation loss is no number: such a model is not saved."""
+        finite = math.isfinite(loss) and all(bool(p.isfinite().all()) for p in self.model.parameters())
+        if not finite:
+            self.diverged(self.state.epoch, max(self.state.step, 1) - 1, math.nan, "")
 
-    def _logits(self, images: Tensor) -> Tensor:
-        """float32 [N, K], in batches, without augmentation."""
-        self.model.eval()
-        with torch.inference_mode(), self._precision():
-            parts = [self.model(normalise(part)).float() for part in torch.split(images, 512)]
-        return torch.cat(parts)
+    def diverged(self, epoch: int, step: int, loss: float, batch: str) -> None:
+        """Raise Diverged, saying where; `step` counts from 0."""
+        kept = f"the checkpoint of epoch {self.state.epoch} is kept: " if self.state.epoch else ""
+        raise Diverged(
+            f"the loss became {loss} in epoch {epoch + 1}, step {step + 1} (learning rate "
+            f"{self._rate(epoch, step):.3g}{batch}); {kept}start again with a smaller train.lr0 than "
+            f"{self.settings.lr0:g}"
+        )
 
-    def _check(self, loss: float, epoch: int, step: int, lr: float) -> None:
-        if not math.isfinite(loss):
-            kept = f"the checkpoint of epoch {self.state.epoch} is kept: " if self.state.epoch else ""
-            raise Diverged(
-                f"the loss became {loss} by epoch {epoch + 1}, step {step + 1} (learning rate {lr:.3g}); "
-                f"{kept}start again with a smaller train.lr0 than {self.settings.lr0:g}"
+
+class Meter:
+    """The figures of an epoch under way. Losses stay on the device until somebody looks: that waits for a GPU."""
+
+    def __init__(self, trainer: Trainer, places: Places) -> None:
+        self._trainer, self._places = trainer, places
+        self._waiting: list[tuple[Batch, Tensor, Tensor]] = []
+        self._first, self._started, self._said = trainer.state.step, time.perf_counter(), 0.0
+
+    def add(self, batch: Batch, loss: Tensor, right: Tensor) -> None:
+        """Take in a step; a few times a second, look at what came in and report."""
+        self._waiting.append((batch, loss, right))
+        now = time.perf_counter()
+        if now - self._said > REPORT_SECONDS:
+            self._said = now
+            self.flush()
+            self._report(now - self._started, float(loss))
+
+    def flush(self) -> None:
+        """Read what is waiting, write it down, and move the trainer's state to here; Diverged at the first NaN."""
+        trainer, lines = self._trainer, []
+        for batch, loss, right in self._waiting:
+            value = float(loss)
+            if not math.isfinite(value):
+                trainer.diverged(batch.epoch, batch.step, value, f", pictures {self._names(batch)}")
+            rate = learning_rate(trainer.settings, batch.epoch + batch.step / trainer.steps)
+            lines.append(Step(batch.epoch + 1, batch.step + 1, rate, value, batch.digest))
+            state = trainer.state
+            trainer.state = replace(
+                state, step=batch.step + 1, loss_sum=state.loss_sum + value, right=state.right + int(right)
             )
+        self._waiting = []
+        trainer.journal.steps(lines)
 
-    def _report(self, epoch: int, step: int, loss: float, seconds: float) -> None:
-        done = step + 1
-        left = seconds / done * ((self.settings.epochs - epoch) * self.steps - done)
-        speed = done * self.settings.batch / seconds
-        self.report(Progress(epoch + 1, self.settings.epochs, done, self.steps, loss, speed, left))
+    def _names(self, batch: Batch) -> str:
+        names = [self._trainer.loader.names[i] for i in batch.pictures[:3]]
+        return f"{', '.join(names)} and {len(batch.pictures) - len(names)} more"
 
-
-@contextmanager
-def _memory_errors(batch: int) -> Iterator[None]:
-    """Map what torch says when memory runs out: an exception of its own on CUDA, a plain RuntimeError on the CPU."""
-    try:
-        yield
-    except RuntimeError as error:
-        if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
-            raise OutOfResources(f"out of memory at a batch of {batch}; try train.batch={batch // 2}") from error
-        raise
+    def _report(self, seconds: float, loss: float) -> None:
+        trainer, settings = self._trainer, self._trainer.settings
+        state = trainer.state
+        speed = (state.step - self._first) * settings.batch / seconds
+        left = ((settings.epochs - state.epoch) * trainer.steps - state.step) * settings.batch / speed
+        trainer.journal.progress(
+            Progress(state.epoch + 1, settings.epochs, state.step, trainer.steps, loss, speed, left)
+        )
 
 
 def check_batch(pictures: int, batch: int) -> None:
@@ -236,16 +303,3 @@ def check_batch(pictures: int, batch: int) -> None:
             f"{pictures} training pictures are fewer than one batch of {batch}; "
             f"set train.batch={max(2, pictures // 4)} or add pictures"
         )
-
-
-def _on(device: torch.device, pictures: Pictures) -> tuple[Tensor, Tensor]:
-    return torch.from_numpy(pictures.images).to(device), torch.from_numpy(pictures.classes).to(device)
-
-
-def _optimizer(model: nn.Module, settings: Settings) -> torch.optim.SGD:
-    """SGD with Nesterov momentum; weight decay on weights of convolutions and dense layers only."""
-    parameters = list(model.parameters())
-    decayed = [p for p in parameters if p.dim() > 1]
-    free = [p for p in parameters if p.dim() <= 1]
-    groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": free, "weight_decay": 0.0}]
-    return torch.optim.SGD(groups, lr=settings.lr0, momentum=settings.momentum, nesterov=settings.momentum > 0)

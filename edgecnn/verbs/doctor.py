@@ -10,7 +10,7 @@ from edgecnn import __version__
 from edgecnn.edge.machine import instruction_sets
 
 LIBRARIES = (
-    ("train", "training", ("torch", "safetensors", "matplotlib")),
+    ("train", "training", ("torch", "torchvision", "safetensors", "matplotlib")),
     ("export", "exporting and quantizing", ("torch", "onnx", "onnxscript", "onnxruntime", "flatbuffers")),
     ("tflite", "writing and running .tflite", ("ai-edge-litert", "flatbuffers")),
     ("onnx", "running .onnx", ("onnxruntime",)),

@@ -160,7 +160,7 @@ def torch_outputs(module: nn.Module, images: Array, probabilities: bool = False)
     """uint8 [N, H, W, 3] -> float32 [N, K], as the training loop evaluates."""
     import torch
 
-    from edgecnn.train.loop import normalise
+    from edgecnn.train.loader import normalise
 
     with torch.inference_mode():
         logits = torch.cat([module(normalise(part)) for part in torch.split(torch.from_numpy(images), 256)])

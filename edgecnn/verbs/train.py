@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.util
-import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,24 +13,35 @@ from typing import TYPE_CHECKING, Any
 from edgecnn import run as runs
 from edgecnn.data import Dataset, DataSpec, open_dataset
 from edgecnn.errors import MissingExtra, UsageError
-from edgecnn.metrics import confusion
+from edgecnn.metrics import Array, confusion
 from edgecnn.nn.network import Network
 from edgecnn.packaged import find_recipe
 from edgecnn.recipe import Recipe, dump_recipe, load_recipe
 from edgecnn.run import Run
+from edgecnn.verbs.choices import choose, settings_of
 from edgecnn.verbs.recipes import at, network_of
 
 if TYPE_CHECKING:
-    from edgecnn.train.loop import Epoch, Progress, Settings, Trainer
+    from torch import nn
+
+    from edgecnn.train.loader import Split
+    from edgecnn.train.loop import Trainer
+    from edgecnn.train.processes import Processes
+    from edgecnn.train.settings import Epoch, Progress, Step
 
 
 @dataclass(frozen=True)
 class TrainRecord:
-    """What a training run came to; `val_top1` in 0..1 is the best epoch's, the one `export` takes."""
+    """What a training run came to; `val_top1` and `per_class`, in 0..1, are the best epoch's, the one `export` takes.
+
+    `epochs` were trained: fewer than the recipe's where `patience` ended it.
+    """
 
     run: Path
     epochs: int
+    best_epoch: int
     val_top1: float
+    per_class: Mapping[str, float]
     params: int
     macs: int
     images_per_s: float
@@ -40,7 +50,7 @@ class TrainRecord:
 
 
 class Listener:
-    """What a caller may want to hear while training goes on; by itself it hears nothing."""
+    """What a caller may want to hear while training goes on; by itself it hears nothing and never stops."""
 
     def message(self, text: str) -> None:
         """One sentence for the person watching."""
@@ -54,6 +64,10 @@ class Listener:
     def epoch(self, epoch: Epoch) -> None:
         """After each epoch's validation."""
 
+    def stop_requested(self) -> bool:
+        """Asked before each step; True saves and raises Interrupted."""
+        return False
+
 
 def train(
     recipe: str | Path,
@@ -65,7 +79,9 @@ def train(
 ) -> TrainRecord:
     """Train a recipe in a new run folder, or go on with a run that was interrupted.
 
-    Raises RecipeError, UnusableFile (data), UsageError (they don't fit together), Diverged, OutOfResources.
+    Started by torchrun, the processes train together; only the first of them writes and is heard.
+    Raises RecipeError, UnusableFile (data, checkpoints), UsageError (they don't fit together), Diverged,
+    OutOfResources, Interrupted.
     """
     started = time.perf_counter()
     listener = listener or Listener()
@@ -86,27 +102,140 @@ def train(
     with at(path, overrides, "data", "source"):
         dataset = open_dataset(data_spec(resolved), data_dir)
     network = network_of(resolved, len(dataset.labels), path, overrides)
-    resolved = choose(resolved)
-    trainer_of = _prepare(resolved, dataset, network, listener.progress)
-    for note in dataset.notes:
-        listener.message(f"note: {note}")
-    if run is None:
-        run = runs.new_run(resolved.name, path.read_text(encoding="utf-8"), dump_recipe(resolved), root)
-    listener.started(run.path)
-    listener.message(f"run {run.path}: {network.params:,} parameters, {network.macs / 1e6:.2f} M multiply-adds")
-    trainer = trainer_of(run)
-    _train(run, trainer, listener)
-    draw_plots(run, trainer)
-    speeds = [line["images_per_s"] for line in run.read_metrics()]
-    return TrainRecord(
-        run=run.path,
-        epochs=trainer.state.epoch,
-        val_top1=trainer.state.best_val_top1,
-        params=network.params,
-        macs=network.macs,
-        images_per_s=sum(speeds) / len(speeds),
-        seconds=time.perf_counter() - started,
-    )
+    _need_torch()
+    from edgecnn.train.processes import joined
+
+    with joined() as processes:
+        asked = Asked(path.read_text(encoding="utf-8"), resolved, dataset, network)
+        heard = listener if processes.first else Mute(listener)
+        return Training(asked, run, root, heard, processes).run_through(started)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A recipe with what it names."""
+
+    text: str
+    recipe: Recipe
+    dataset: Dataset
+    network: Network
+
+
+class Mute(Listener):
+    """The listener of a process that is not the first: it may stop training, but isn't told anything."""
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+
+    def stop_requested(self) -> bool:
+        """What the listener says."""
+        return self._listener.stop_requested()
+
+    def steps(self, steps: Sequence[Step]) -> None:
+        """Somebody else writes them down."""
+
+
+class Training:
+    """From what was asked to a finished run."""
+
+    def __init__(self, asked: Asked, run: Run | None, root: Path, listener: Listener, processes: Processes) -> None:
+        self.asked, self.given_run, self.root = asked, run, root
+        self.listener, self.processes = listener, processes
+
+    def run_through(self, started: float) -> TrainRecord:
+        """Prepare, train, plot; what can go wrong beforehand does so before a run folder exists."""
+        trainer, run = self._prepared()
+        if trainer.resume():
+            self.listener.message(self._going_on(trainer))
+        if self.processes.first:
+            trainer.checkpoints.sweep()
+            run.metrics.keep(trainer.state.epoch)
+            run.batches.keep(trainer.state.epoch * trainer.steps + trainer.state.step)
+        for epoch in trainer.run():
+            self.listener.epoch(epoch)
+        if trainer.state.stopped_early:
+            self.listener.message(
+                f"no better validation accuracy in {trainer.settings.patience} epochs: training ends here"
+            )
+        table = best_confusion(run, trainer)
+        if self.processes.first:
+            draw_plots(run, table, trainer.labels)
+        return self._record(run, trainer, table, time.perf_counter() - started)
+
+    def _prepared(self) -> tuple[Trainer, Run]:
+        from edgecnn.train.loader import Split
+        from edgecnn.train.loop import check_batch
+
+        asked, listener = self.asked, self.listener
+        dataset = asked.dataset
+        pictures = Split(dataset.load("train"), dataset.load("val"), tuple(dataset.labels))
+        check_batch(len(pictures.train), asked.recipe.train.batch)
+        for note in dataset.notes:
+            listener.message(f"note: {note}")
+        recipe = choose(asked.recipe, asked.network, pictures, self.processes, listener.message)
+        recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"folder": data_spec(recipe).folder})})
+        model = _model(asked.network, recipe.train.seed)
+        run = self._run(recipe)
+        listener.started(run.path)
+        network = asked.network
+        listener.message(f"run {run.path}: {network.params:,} parameters, {network.macs / 1e6:.2f} M multiply-adds")
+        return self._trainer(model, pictures, recipe, run), run
+
+    def _trainer(self, model: nn.Module, pictures: Split, recipe: Recipe, run: Run) -> Trainer:
+        from edgecnn.train.checkpoint import Checkpoints
+        from edgecnn.train.loop import Trainer
+
+        journal = self.listener if isinstance(self.listener, Mute) else RunJournal(run, self.listener)
+        settings, checkpoints = settings_of(recipe.train), Checkpoints(run.checkpoints)
+        return Trainer(model, pictures, settings, checkpoints, journal, self.processes)
+
+    def _run(self, recipe: Recipe) -> Run:
+        """The run's folder: the one given, or a new one, made by the first process."""
+        run = self.given_run
+        if run is None and self.processes.first:
+            run = runs.new_run(recipe.name, self.asked.text, dump_recipe(recipe), self.root)
+        path = self.processes.from_first(str(run.path).encode() if run else b"")
+        return Run(Path(path.decode()))
+
+    def _going_on(self, trainer: Trainer) -> str:
+        state, settings = trainer.state, trainer.settings
+        if trainer.finished:
+            return f"this run is finished, after epoch {state.epoch} of {settings.epochs}"
+        within = f", step {state.step} of {trainer.steps}" if state.step else ""
+        return f"going on after epoch {state.epoch} of {settings.epochs}{within}"
+
+    def _record(self, run: Run, trainer: Trainer, table: Array, seconds: float) -> TrainRecord:
+        speeds = [line["images_per_s"] for line in run.metrics.read()]
+        return TrainRecord(
+            run=run.path,
+            epochs=trainer.state.epoch,
+            best_epoch=trainer.state.best_epoch,
+            val_top1=trainer.state.best_val_top1,
+            per_class={
+                label: float(table[i, i] / table[i].sum()) for i, label in enumerate(trainer.labels) if table[i].any()
+            },
+            params=self.asked.network.params,
+            macs=self.asked.network.macs,
+            images_per_s=sum(speeds) / max(1, len(speeds)),
+            seconds=seconds,
+        )
+
+
+class RunJournal:
+    """Writes a run's lines into its folder, and passes on what a listener hears."""
+
+    def __init__(self, run: Run, listener: Listener) -> None:
+        self._run = run
+        self.progress, self.message = listener.progress, listener.message
+        self.stop_requested = listener.stop_requested
+
+    def steps(self, steps: Sequence[Step]) -> None:
+        """Lines of batches.jsonl."""
+        self._run.batches.add([dataclasses.asdict(step) for step in steps])
+
+    def epoch(self, epoch: Epoch) -> None:
+        """A line of metrics.jsonl."""
+        self._run.metrics.add([dataclasses.asdict(epoch)])
 
 
 def data_spec(recipe: Recipe) -> DataSpec:
@@ -119,69 +248,40 @@ def data_spec(recipe: Recipe) -> DataSpec:
     return DataSpec(data.source, folder, data.val_fraction, height, width, recipe.input.resize)
 
 
-def choose(recipe: Recipe) -> Recipe:
-    """The recipe with device, precision and threads chosen for this machine, and its folder found."""
-    torch = _torch()
-    asked = recipe.train
-    folder = data_spec(recipe).folder
-    if asked.device == "cuda" and not torch.cuda.is_available():
-        raise UsageError("train.device=cuda, but torch sees no CUDA device here; use train.device=auto")
-    device = asked.device if asked.device != "auto" else ("cuda" if torch.cuda.is_available() else "cpu")
-    dtype = asked.dtype if asked.dtype != "auto" else ("bfloat16" if device == "cuda" else "float32")
-    threads = asked.threads or len(os.sched_getaffinity(0))
-    chosen = asked.model_copy(update={"device": device, "dtype": dtype, "threads": threads})
-    data = recipe.data.model_copy(update={"folder": folder})
-    return recipe.model_copy(update={"train": chosen, "data": data})
+def first_process() -> bool:
+    """Whether this process is the one that speaks: the only one, or the first of those that torchrun started."""
+    from edgecnn.train.processes import started
+
+    return started().first
 
 
-def settings_of(recipe: Recipe) -> Settings:
-    """The loop's settings, from a recipe in which every choice is made."""
-    from edgecnn.train.loop import Settings
-
-    values = recipe.train.model_dump(include={field.name for field in dataclasses.fields(Settings)})
-    return Settings(**values)
-
-
-def _torch() -> Any:
-    """torch, after making sure that what checkpoints and plots want later is there too."""
-    for library in ("torch", "safetensors", "matplotlib"):
+def _need_torch() -> None:
+    """What checkpoints and plots want later is looked for now."""
+    for library in ("torch", "torchvision", "safetensors", "matplotlib"):
         if importlib.util.find_spec(library) is None:
             raise MissingExtra("training", library, "train")
-    return importlib.import_module("torch")
 
 
-def _prepare(
-    recipe: Recipe, dataset: Dataset, network: Network, report: Callable[[Progress], None]
-) -> Callable[[Run], Trainer]:
-    """Load the pictures and build the model; what can go wrong does so before a run folder exists."""
-    torch = _torch()
-    from edgecnn.train.loop import Trainer, check_batch
+def _model(network: Network, seed: int) -> nn.Module:
+    """The network with its first weights."""
+    import torch
 
-    settings = settings_of(recipe)
-    train_pictures, val_pictures = dataset.load("train"), dataset.load("val")
-    check_batch(len(train_pictures.images), settings.batch)
-    torch.manual_seed(settings.seed)
-    model = network.build()
-    labels = tuple(dataset.labels)
-    return lambda run: Trainer(model, train_pictures, val_pictures, settings, labels, run.checkpoints, report)
+    torch.manual_seed(seed)
+    return network.build()
 
 
-def _train(run: Run, trainer: Trainer, listener: Listener) -> None:
-    if trainer.resume():
-        listener.message(f"going on after epoch {trainer.state.epoch} of {trainer.settings.epochs}")
-    if run.metrics.exists():
-        run.keep_metrics(trainer.state.epoch)
-    for epoch in trainer.run(lambda epoch: run.add_metrics(dataclasses.asdict(epoch))):
-        listener.epoch(epoch)
-
-
-def draw_plots(run: Run, trainer: Trainer) -> None:
-    """curves.png from metrics.jsonl; confusion.png of the best checkpoint on the validation split."""
-    from edgecnn import plots
+def best_confusion(run: Run, trainer: Trainer) -> Array:
+    """int64 [K, K]: how often each class (row) of the validation split is called each class, by the best checkpoint."""
     from edgecnn.train import checkpoint
 
-    plots.curves(run.read_metrics(), run.path / "curves.png")
-    checkpoint.load_model(run.best(), trainer.model)
+    checkpoint.load_model(run.best(), trainer.measured)
     predicted, right = trainer.val_predictions()
-    table = confusion(predicted, right, len(trainer.labels))
-    plots.confusion(table, trainer.labels, run.path / "confusion.png")
+    return confusion(predicted, right, len(trainer.labels))
+
+
+def draw_plots(run: Run, table: Array, labels: Sequence[str]) -> None:
+    """curves.png from metrics.jsonl; confusion.png from the best checkpoint's table."""
+    from edgecnn import plots
+
+    plots.curves(run.metrics.read(), run.path / "curves.png")
+    plots.confusion(table, labels, run.path / "confusion.png")

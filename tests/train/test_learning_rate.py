@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from edgecnn.train.loop import learning_rate
+from edgecnn.train.schedule import learning_rate
 from tests.train.nets import SETTINGS
 
 
@@ -53,3 +53,21 @@ def test_the_first_step_of_a_run_learns_nothing_and_the_last_nearly_nothing() ->
     assert rates[:101] == sorted(rates[:101])
     assert rates[100:] == sorted(rates[100:], reverse=True)
     assert 0 < rates[-1] < 1e-4 * settings.lr0
+
+
+@pytest.mark.parametrize(("epochs", "rise"), [(20, 0.3), (7, 0.5)])
+def test_one_cycle_is_torchs(epochs: int, rise: float) -> None:
+    steps = 40 * epochs
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1)
+    cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=0.3, total_steps=steps, pct_start=rise)
+    settings = replace(SETTINGS, lr0=0.3, schedule="one_cycle", epochs=epochs, warmup_epochs=rise * epochs)
+    for step in range(steps):
+        # torch's cycle ends on the last step, ours where the last epoch ends
+        ours = learning_rate(settings, step / 40)
+        assert ours == pytest.approx(cycle.get_last_lr()[0], rel=0.03, abs=0.03 * 0.3)
+        optimizer.step()
+        if step < steps - 1:
+            cycle.step()
+    assert learning_rate(settings, 0) == pytest.approx(0.3 / 25)
+    assert learning_rate(settings, rise * epochs) == pytest.approx(0.3)
+    assert learning_rate(settings, epochs) == pytest.approx(0.3 / 25 / 1e4)

@@ -12,9 +12,11 @@ import torch
 
 from edgecnn.errors import Diverged, OutOfResources, UsageError
 from edgecnn.train import checkpoint
-from edgecnn.train.augment import augment
-from edgecnn.train.loop import Progress, Trainer, check_batch, learning_rate, normalise
-from tests.train.nets import DROPPING, LABELS, PLAIN, SETTINGS, net, some, trainer
+from edgecnn.train.batches import batch_of, order
+from edgecnn.train.loader import Loader, normalise
+from edgecnn.train.loop import check_batch
+from edgecnn.train.schedule import learning_rate
+from tests.train.nets import DROPPING, PLAIN, SETTINGS, Heard, net, some, trainer
 
 
 def test_normalise() -> None:
@@ -31,19 +33,16 @@ def test_normalise() -> None:
 
 def plain_epochs(model: torch.nn.Module, epochs: int) -> list[float]:
     """SGD with Nesterov momentum (Sutskever et al. 2013, in torch's form), label smoothing and decay, written out."""
-    train = some(0, 300)
+    loader = Loader(some(0, 300), 10, SETTINGS.augment, torch.device("cpu"))
     momenta: dict[str, torch.Tensor] = {}
     means = []
     for epoch in range(epochs):
         model.train()
-        order = np.random.default_rng([SETTINGS.seed, epoch]).permutation(300)
+        places = order(SETTINGS.seed, epoch, 300)
         losses = []
         for step in range(9):
-            chosen = order[32 * step : 32 * step + 32]
-            images = torch.from_numpy(train.images[chosen])
-            images = augment(images, SETTINGS.augment, SETTINGS.seed, epoch, step)
-            classes = torch.from_numpy(train.classes[chosen])
-            log_p = model((images.permute(0, 3, 1, 2).float() - 128) / 128).log_softmax(1)
+            images, classes = loader.load(batch_of(places, 32, SETTINGS.seed, epoch, step))
+            log_p = model(images).log_softmax(1)
             wanted = torch.full((32, 10), SETTINGS.label_smoothing / 10)
             wanted[range(32), classes] += 1 - SETTINGS.label_smoothing
             loss = -(wanted * log_p).sum(1).mean()
@@ -171,7 +170,8 @@ def test_a_poisoned_weight_stops_training_and_the_checkpoint_stays(tmp_path: Pat
     before = weights(tmp_path / "last")
     with torch.no_grad():
         next(made.model.parameters())[0] = math.nan
-    with pytest.raises(Diverged, match=r"the loss became nan by epoch 2, .*checkpoint of epoch 1 is kept"):
+    said = r"loss became nan in epoch 2, step 1 \(learning rate 0.1, pictures train/\d+, .* and 29 more\); .*epoch 1 is"
+    with pytest.raises(Diverged, match=said):
         next(epochs)
     assert weights(tmp_path / "last") == before
 
@@ -189,9 +189,10 @@ def test_no_memory_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_progress_and_speed(tmp_path: Path) -> None:
-    heard: list[Progress] = []
-    made = Trainer(net(), some(0, 300), some(300, 100), SETTINGS, LABELS, tmp_path, heard.append)
+    journal = Heard()
+    made = trainer(tmp_path, journal=journal)
     epoch = next(made.run())
+    heard = journal.reports
     assert made.steps == 9, "300 pictures are nine batches of 32; the rest waits for another epoch"
     assert (heard[0].epoch, heard[0].epochs, heard[0].step, heard[0].steps) == (1, 4, 1, 9)
     assert heard[0].seconds_left > 0

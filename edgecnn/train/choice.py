@@ -1,0 +1,130 @@
+"""Which precision, threads and memory layout train this net fastest here: a few steps of each, then a decision.
+
+It depends on the net and the machine: bfloat16 is twice as fast on a core that multiplies it and slower on one that
+doesn't, two threads can be slower than one on a busy machine, and what torch.compile saves has to pay for compiling.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from edgecnn.train.batches import batch_of, order
+from edgecnn.train.loader import Loader, Split
+from edgecnn.train.settings import Settings
+from edgecnn.train.step import Learner
+
+STEPS, WARMUP, SECONDS = 4, 1, 2.0
+"""A trial is so many steps, the first of them not counted; fewer where they take longer than this."""
+PIXELS = 128 * 32 * 32
+"""A trial's batch has about as many pixels, so that it takes seconds whatever the size of the pictures."""
+COMPILE_PAYS = 1800.0
+"""Compiling takes a minute or more: worth a try where training will take this many seconds."""
+MARGIN = 1.05
+"""A candidate has to be this much faster than the plainer one before it: less is noise."""
+
+
+@dataclass(frozen=True)
+class Open:
+    """What a recipe left to us; each field is what may be chosen."""
+
+    dtypes: tuple[str, ...]
+    threads: tuple[int, ...]
+    layouts: tuple[str, ...]
+    compile: tuple[bool, ...]
+
+    @property
+    def only_one(self) -> bool:
+        """Whether there is nothing to choose."""
+        return max(len(self.dtypes), len(self.threads), len(self.layouts), len(self.compile)) == 1
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One candidate's speed, over the median of its steps."""
+
+    dtype: str
+    threads: int
+    layout: str
+    compile: bool
+    images_per_s: float
+
+    def __str__(self) -> str:
+        threads = f"{self.threads} thread{'s' if self.threads > 1 else ''}"
+        layout = self.layout.replace("_", "-")
+        return f"{self.dtype}, {threads}, {layout}{', compiled' if self.compile else ''}"
+
+
+def fastest(
+    build: Callable[[], nn.Module], pictures: Split, settings: Settings, choices: Open
+) -> tuple[Settings, list[Trial]]:
+    """Time candidates and settle on one; what was timed, in that order, the first being the plainest.
+
+    One thing is changed at a time, and kept where it is faster: precision, then threads, then layout, then compiling.
+    """
+    settings = _with(settings, choices.dtypes[0], choices.threads[0], choices.layouts[0], choices.compile[0])
+    if choices.only_one:
+        return settings, []
+    best = _timed(build, pictures, settings)
+    trials = [best]
+    for change in _changes(choices):
+        if change.get("compile") and len(pictures.train) * settings.epochs / best.images_per_s < COMPILE_PAYS:
+            continue
+        trial = _timed(build, pictures, replace(settings, **change))
+        trials.append(trial)
+        if trial.images_per_s > MARGIN * best.images_per_s:
+            best, settings = trial, replace(settings, **change)
+    return settings, trials
+
+
+def _changes(choices: Open) -> Iterator[dict[str, Any]]:
+    fields: tuple[tuple[str, tuple[Any, ...]], ...] = (
+        ("dtype", choices.dtypes),
+        ("threads", choices.threads),
+        ("layout", choices.layouts),
+        ("compile", choices.compile),
+    )
+    for name, values in fields:
+        yield from ({name: value} for value in values[1:])
+
+
+def _with(settings: Settings, dtype: str, threads: int, layout: str, compiled: bool) -> Settings:
+    return replace(settings, dtype=dtype, threads=threads, layout=layout, compile=compiled)
+
+
+def _timed(build: Callable[[], nn.Module], split: Split, settings: Settings) -> Trial:
+    """The speed of the real step, on real pictures, with a model of its own."""
+    pictures = split.train
+    height, width = pictures.images.shape[1:3]
+    count = max(2, min(settings.batch, PIXELS // (height * width), len(pictures)))
+    settings = replace(settings, batch=count)
+    learner = Learner(build(), settings)
+    learner.model.train()
+    some = pictures.take(order(settings.seed, 0, len(pictures))[: 4 * count])
+    loader = Loader(some, len(split.labels), settings.augment, learner.device)
+    places = order(settings.seed, 0, len(some))
+    seconds: list[float] = []
+    for step in range(WARMUP + STEPS):
+        if len(seconds) > WARMUP and sum(seconds) > SECONDS:
+            break
+        started = time.perf_counter()
+        images, targets = loader.load(batch_of(places, count, settings.seed, 0, step % (len(some) // count)))
+        float(learner.step(images, targets, 0.0)[0])  # reading the loss waits for a GPU
+        seconds.append(time.perf_counter() - started)
+    speed = count / statistics.median(seconds[WARMUP:])
+    return Trial(settings.dtype, settings.threads, settings.layout, settings.compile, speed)
+
+
+def compilers() -> bool:
+    """Whether torch.compile could work here: for a CPU it wants a C++ compiler."""
+    return torch.cuda.is_available() or any(
+        shutil.which(name) for name in (os.environ.get("CXX", "c++"), "g++", "clang++")
+    )

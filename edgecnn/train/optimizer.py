@@ -1,0 +1,59 @@
+"""The optimizers, and their state as a flat set of named tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from edgecnn.train.settings import Settings
+
+Groups = list[dict[str, object]]
+
+
+def optimizer_of(model: nn.Module, settings: Settings) -> torch.optim.Optimizer:
+    """The optimizer asked for; weight decay on weights of convolutions and dense layers, not on norms and biases."""
+    parameters = list(model.parameters())
+    groups: Groups = [
+        {"params": [p for p in parameters if p.dim() > 1], "weight_decay": settings.weight_decay},
+        {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},
+    ]
+    return OPTIMIZERS[settings.optimizer](groups, settings)
+
+
+def sgd(groups: Groups, settings: Settings) -> torch.optim.Optimizer:
+    """Stochastic gradient descent with Nesterov momentum."""
+    return torch.optim.SGD(groups, lr=settings.lr0, momentum=settings.momentum, nesterov=settings.momentum > 0)
+
+
+def adamw(groups: Groups, settings: Settings) -> torch.optim.Optimizer:
+    """Adam with decoupled weight decay (arXiv:1711.05101); `momentum` is its first beta."""
+    return torch.optim.AdamW(groups, lr=settings.lr0, betas=(settings.momentum, 0.999))
+
+
+OPTIMIZERS: dict[str, Callable[[Groups, Settings], torch.optim.Optimizer]] = {"sgd": sgd, "adamw": adamw}
+
+
+def state_of(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """What the optimizer remembers, as "<parameter>/<what>" -> tensor."""
+    return {
+        f"{name}/{key}": value
+        for name, parameter in model.named_parameters()
+        for key, value in optimizer.state.get(parameter, {}).items()
+        if isinstance(value, Tensor)
+    }
+
+
+def restore(model: nn.Module, optimizer: torch.optim.Optimizer, state: Mapping[str, Tensor]) -> None:
+    """Put back what `state_of` gave; each tensor in the memory layout of its parameter."""
+    parameters = dict(model.named_parameters())
+    for path, value in state.items():
+        name, key = path.rsplit("/", 1)
+        parameter = parameters[name]
+        if value.shape == parameter.shape:
+            held = torch.empty_like(parameter, requires_grad=False)
+            held.copy_(value)
+        else:
+            held = value.clone()  # a count of steps
+        optimizer.state[parameter][key] = held

@@ -1,0 +1,86 @@
+"""One training step, the part that takes the time: forward, loss, back, and the weights' move."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from edgecnn.errors import OutOfResources
+from edgecnn.train import allocator, norm
+from edgecnn.train.optimizer import optimizer_of
+from edgecnn.train.processes import ALONE, Processes
+from edgecnn.train.settings import Settings
+
+LAYOUTS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
+
+
+class Learner:
+    """A model and its optimizer as the settings say: device, precision, memory layout, compiled or not, one or many.
+
+    `model` holds the weights; several processes wrap it, so that gradients are averaged and batch norm is shared.
+    """
+
+    def __init__(self, model: nn.Module, settings: Settings, processes: Processes = ALONE) -> None:
+        self.settings, self.processes = settings, processes
+        self.device = _device(settings, processes)
+        self.layout = LAYOUTS[settings.layout]
+        self.model = model.to(self.device, memory_format=self.layout)  # type: ignore[call-overload]
+        self.optimizer = optimizer_of(self.model, settings)
+        self._run: nn.Module = self.model
+        if processes.world > 1:
+            norm.share_statistics(self.model)
+            self._run = nn.parallel.DistributedDataParallel(self.model, broadcast_buffers=False)
+        if settings.compile:
+            self._run = torch.compile(self._run)  # type: ignore[assignment]
+
+    def step(self, images: Tensor, classes: Tensor, lr: float) -> tuple[Tensor, Tensor]:
+        """Learn from this process's part of a batch: float32 [n, 3, H, W] with int64 [n] or float [n, K] classes.
+
+        Returns its part of the batch's mean loss, and how many were right; summed over processes, those of the batch.
+        """
+        settings = self.settings
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
+        with memory_errors(settings.batch):
+            with self.precision():
+                logits = self._run(images.contiguous(memory_format=self.layout))
+            total = functional.cross_entropy(
+                logits.float(), classes, label_smoothing=settings.label_smoothing, reduction="sum"
+            )
+            loss = total / settings.batch
+            self.optimizer.zero_grad(set_to_none=True)
+            (loss * self.processes.world).backward()  # type: ignore[no-untyped-call] # gradients are averaged over the processes
+            if settings.clip_norm is not None:
+                nn.utils.clip_grad_norm_(self.model.parameters(), settings.clip_norm)
+            self.optimizer.step()
+        wanted = classes if classes.dim() == 1 else classes.argmax(1)
+        return loss.detach(), (logits.detach().argmax(1) == wanted).sum()
+
+    def precision(self) -> AbstractContextManager[object]:
+        """What forward passes run in."""
+        if self.settings.dtype == "bfloat16":
+            return torch.autocast(self.device.type, dtype=torch.bfloat16)
+        return nullcontext()
+
+
+def _device(settings: Settings, processes: Processes) -> torch.device:
+    if settings.device == "cuda":
+        return torch.device("cuda", processes.local_rank)
+    torch.set_num_threads(settings.threads)
+    allocator.keep_freed_memory()
+    return torch.device(settings.device)
+
+
+@contextmanager
+def memory_errors(batch: int) -> Iterator[None]:
+    """Map what torch says when memory runs out: an exception of its own on CUDA, a plain RuntimeError on the CPU."""
+    try:
+        yield
+    except RuntimeError as error:
+        if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
+            raise OutOfResources(f"out of memory at a batch of {batch}; try train.batch={batch // 2}") from error
+        raise
