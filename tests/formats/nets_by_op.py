@@ -151,6 +151,23 @@ def add(draw: st.DrawFn) -> Net:
     return finish(net, net.activate(net.add(*draw(st.permutations([a, b])), "tested"), draw(ACTIVATIONS)))
 
 
+@st.composite
+def inverted_residual(draw: st.DrawFn) -> Net:
+    """Expand, depthwise, project without activation: the sum of a picture and a projection, neither cut off at zero."""
+    kernel = draw(pairs(1, 5), label="kernel")
+    net = start(draw, draw(pairs(2, 7), label="size"))
+    channels, expansion = draw(st.integers(3, 6)), draw(st.integers(1, 6))
+    given = last = front(net, channels)
+    if expansion > 1:
+        last = net.activate(net.conv(last, "expand", channels * expansion, gain=3.0), "relu6")
+    margins = same(net.shape(last)[2:], kernel, (1, 1))
+    filtered = net.conv(last, "depthwise", channels * expansion, kernel, (1, 1), margins, groups=channels * expansion)
+    projected = net.conv(
+        net.activate(filtered, "relu6"), "project", channels, gain=draw(st.sampled_from([0.3, 1.0, 4.0]))
+    )
+    return finish(net, net.add(given, projected, "tested"))
+
+
 def _alone(activation: str) -> Callable[..., st.SearchStrategy[Net]]:
     @st.composite
     def net_of(draw: st.DrawFn) -> Net:
@@ -191,6 +208,7 @@ NETS: dict[str, st.SearchStrategy[Net]] = {
     "global_average": global_average(),
     "global_max": global_max(),
     "add": add(),
+    "inverted_residual": inverted_residual(),
     "relu": _alone("relu")(),
     "relu6": _alone("relu6")(),
     "batch_norm": batch_norm(),

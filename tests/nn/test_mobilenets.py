@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from edgecnn.data import DataSpec, open_dataset
+from edgecnn.formats import Format, all_formats
+from edgecnn.graph.canonical import canonical
+from edgecnn.graph.edit import Graph
+from edgecnn.graph.trace import trace
 from edgecnn.nn.mobilenets import scaled
 from edgecnn.nn.network import Network, plan_network
+from edgecnn.quantize import quantize
 from edgecnn.recipe.schema import Model
+from edgecnn.verbs.parity import LayerReference, check_layers
+from tests.graph.small_nets import planes
 from tests.nn.test_layers import multiply_adds
 
 IMAGENET, CIFAR = (224, 1000), (32, 10)
@@ -110,3 +120,42 @@ def test_channels_scale_in_eights_and_lose_a_tenth_at_most() -> None:
             made = scaled(channels, width)
             assert made % 8 == 0
             assert made >= 0.9 * channels * width
+
+
+# --- as int8 files ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def quantized() -> tuple[Graph, LayerReference]:
+    """An untrained MobileNetV2 whose batch norms have seen real pictures, and its values on some of them."""
+    images = open_dataset(DataSpec("cifar10_mini", None, 0.1, 32, 32, "crop")).load("train").images[:256]
+    torch.manual_seed(0)
+    module = planned("mobilenet_v2", 0.35, *CIFAR).build()
+    with torch.no_grad():
+        for part in module.modules():
+            if isinstance(part, nn.BatchNorm2d):
+                part.momentum = None  # the mean over all that is seen
+        for batch in np.split(images, 4):
+            module(torch.from_numpy(planes(batch)))
+    graph = quantize(canonical(trace(module.eval(), 3, 32, 32)), images[:128])
+    return graph, LayerReference(graph, images[:16])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", all_formats().values(), ids=all_formats())
+def test_each_int8_layer_is_within_a_step_in_every_format(
+    quantized: tuple[Graph, LayerReference], form: Format, tmp_path: Path
+) -> None:
+    """Also the sums, of two values of either sign that no activation has cut off.
+
+    There are ten, and at this width an eleventh: block2 keeps its eight channels, and for small pictures its size.
+    """
+    graph, reference = quantized
+    form.write(graph, tmp_path, {})
+    report = check_layers(form.name, form.name, tmp_path / form.model, reference)
+    assert report.first_wrong is None
+    checked = [layer for layer in report.layers if layer.apart is not None]
+    sums = [layer for layer in checked if layer.type == "Add"]
+    assert len(sums) == 11
+    assert min(layer.levels for layer in sums) >= 64
+    assert sum(layer.type == "Conv" for layer in checked) == 1 + (2 + 16 * 3) + 1  # stem, blocks, head
