@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
@@ -10,12 +11,15 @@ from rich.console import Console
 from rich.table import Table
 
 from edgecnn.cli.options import Voice
+from edgecnn.data.duplicates import NearDuplicate
 from edgecnn.records import to_json
 from edgecnn.verbs.data import DataCheck, DataGet, DataList
 from edgecnn.verbs.devices import DeviceList, DeviceRecord
 from edgecnn.verbs.doctor import DoctorRecord
 
 Record = TypeVar("Record")
+
+SHOWN = 10  # near-duplicates that are listed for people
 
 
 def answer(voice: Voice, record: Record, show: Callable[[Console, Record], None]) -> None:
@@ -81,7 +85,26 @@ def checked(console: Console, record: DataCheck) -> None:
         console.print(f"note: {note}")
     for broken in record.broken:
         console.print(f"broken: {broken.reason}", soft_wrap=True)
+    _doubled(console, record.near_duplicates)
     console.print("every picture can be read" if not record.broken else f"{len(record.broken)} pictures can't be used")
+
+
+def _doubled(console: Console, pairs: Sequence[NearDuplicate]) -> None:
+    """How many near-duplicates there are between which splits, and the first ten."""
+    if not pairs:
+        console.print("no near-duplicates across splits")
+        return
+    between = Counter((pair.split_a, pair.split_b) for pair in pairs)
+    counts = ", ".join(f"{a}/{b} {count:,}" for (a, b), count in between.items())
+    apart = sum(pair.label_a != pair.label_b for pair in pairs)
+    classes = f", {apart:,} of them with different classes" if apart else ""
+    heading(console, f"{len(pairs):,} near-duplicates across splits: {counts}{classes}")
+    for pair in pairs[:SHOWN]:
+        classes = f"; different classes: {pair.label_a} and {pair.label_b}" if pair.label_a != pair.label_b else ""
+        mirrored = ", mirrored" if pair.mirrored else ""
+        console.print(f"{pair.name_a} ~ {pair.name_b}, {pair.distance:.2f} apart{mirrored}{classes}", soft_wrap=True)
+    if len(pairs) > SHOWN:
+        console.print(f"and {len(pairs) - SHOWN:,} more: --json lists them all")
 
 
 def devices(console: Console, record: DeviceList) -> None:

@@ -6,6 +6,8 @@
     train              val is held out of train; there is no test split
 
 A split's files are listed when it is loaded. What train and val hold does not depend on whether there is a test/.
+Validation pictures are drawn from the list, before anything is decoded: where broken pictures are left out, a picture
+that breaks or is mended later moves no other between train and val.
 """
 
 from __future__ import annotations
@@ -20,14 +22,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecnn.data.pictures import DataSpec, Pictures, blank, check_split
+from edgecnn.data.cache import Wanted, close_up, hold, state_of
+from edgecnn.data.pictures import Broken, DataSpec, Pictures, check_split
 from edgecnn.data.places import search_dirs
 from edgecnn.data.splits import hold_out
 from edgecnn.edge import pixels
 from edgecnn.edge.headers import SUFFIXES
 from edgecnn.errors import UnusableFile
 
-SHOWN = 3  # broken pictures named in an error
+SHOWN = 3  # broken pictures named in an error or a note
 
 
 @dataclass(frozen=True)
@@ -40,14 +43,6 @@ class Files:
     def take(self, places: NDArray[np.int64]) -> Files:
         """The files at `places`, in that order."""
         return Files(tuple(self.paths[i] for i in places), self.classes[places])
-
-
-@dataclass(frozen=True)
-class Broken:
-    """A picture that can't be used: its path relative to the data folder, and why."""
-
-    name: str
-    reason: str
 
 
 class ClassFolders:
@@ -69,7 +64,9 @@ class ClassFolders:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """The layout where it is not plain, and what was passed over in the splits listed so far."""
+        """The layout where it is not plain; of the splits loaded so far, what was passed over or left out, and the file
+        that the pictures are read from where they are not in memory.
+        """
         return tuple(self._notes.values())
 
     def has(self, split: str) -> bool:
@@ -90,22 +87,59 @@ class ClassFolders:
         return files.take(train if split == "train" else val)
 
     def load(self, split: str) -> Pictures:
-        """One split, see `Dataset.load`; every broken picture is found before UnusableFile names the first few."""
+        """One split, see `Dataset.load`; every broken picture is found before UnusableFile names the first few.
+
+        Where the spec says to skip them, they are left out and a note names the first few; UnusableFile only where a
+        class has no other picture.
+        """
         files, spec = self.files(split), self._spec
-        images = blank(len(files.paths), spec.height, spec.width)
+        kind = "val" if self._folders.get(split) == "val" else split  # val/ that is test too is decoded once
+        wanted = Wanted(
+            f"{self.root.resolve()} {kind} {spec.val_fraction} {spec.height}x{spec.width} {spec.resize}",
+            state_of(self.root, files.paths, spec.height, spec.width, spec.resize),
+            len(files.paths),
+            spec.height,
+            spec.width,
+        )
+        held = hold(wanted, spec.cache, lambda images: self._decode(files, images))
+        if held.file is not None:
+            self._notes[f"{split} kept"] = held.note(split)
+        if held.broken:
+            files = self._leave_out(split, files, held.broken)
+        return Pictures(held.images, files.classes, tuple(self._name(path) for path in files.paths))
+
+    def _decode(self, files: Files, images: NDArray[np.uint8]) -> tuple[Broken, ...]:
+        """Fill `images` with the files that can be decoded, in order; those that can't."""
+        spec = self._spec
 
         def place(number: int, path: Path) -> None:
             images[number] = pixels.load(path, spec.height, spec.width, spec.resize)
 
         broken = self.read_each(files, place)
-        if broken:
-            named = "; ".join(f"{picture.name}: {picture.reason}" for picture in broken[:SHOWN])
-            more = f"; and {len(broken) - SHOWN} more" if len(broken) > SHOWN else ""
+        close_up(images, self._places(files, broken))
+        return broken
+
+    def _places(self, files: Files, broken: Sequence[Broken]) -> list[int]:
+        names = {picture.name for picture in broken}
+        return [place for place, path in enumerate(files.paths) if self._name(path) in names]
+
+    def _leave_out(self, split: str, files: Files, broken: Sequence[Broken]) -> Files:
+        """The files that are whole, and a note; UnusableFile where the spec refuses to or a class has no other."""
+        named = "; ".join(f"{picture.name}: {picture.reason}" for picture in broken[:SHOWN])
+        more = f"; and {len(broken) - SHOWN} more" if len(broken) > SHOWN else ""
+        found = f"{self.root}: {len(broken)} of {len(files.paths)} {split} pictures can't be used"
+        advice = "`edgecnn data check` lists them all"
+        if self._spec.broken == "refuse":
             raise UnusableFile(
-                f"{self.root}: {len(broken)} of {len(files.paths)} pictures can't be used: {named}{more}. "
-                "Mend or remove them; `edgecnn data check` lists them all"
+                f"{found}: {named}{more}. Mend or remove them, or go without them with data.broken=skip; {advice}"
             )
-        return Pictures(images, files.classes, tuple(self._name(path) for path in files.paths))
+        good = files.take(np.setdiff1d(np.arange(len(files.paths)), self._places(files, broken)))
+        lost = sorted(set(files.classes.tolist()) - set(good.classes.tolist()))
+        if lost:
+            classes = ", ".join(self.labels[number] for number in lost)
+            raise UnusableFile(f"{found}, and no other is left of {classes}: {named}{more}. Mend them; {advice}")
+        self._notes[f"{split} broken"] = f"{found} and are left out (data.broken=skip): {named}{more}; {advice}"
+        return good
 
     def read_each(self, files: Files, use: Callable[[int, Path], None]) -> tuple[Broken, ...]:
         """Call `use(number, path)` for each file, in threads; those for which it raises UnusableFile, in order."""

@@ -14,6 +14,8 @@ from edgecnn.edge import pixels
 from edgecnn.errors import OutOfResources, UsageError, nearest
 
 SPLITS = ("train", "val", "test")
+BROKEN = ("refuse", "skip")
+CACHES = ("auto", "memory", "disk")
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,8 @@ class DataSpec:
 
     Either `source` (a registered name) or `folder` (class folders: train/<class>/*, val/<class>/*, test/<class>/*).
     `val_fraction` of each class is held out of train where there is no validation folder. Sizes are pixels.
+    `broken` is what a folder's pictures that can't be decoded are: "refuse", an error, or "skip", left out. `cache` is
+    where decoded pictures are held: "memory", "disk", or "auto", which is disk where they would fill the memory.
     Raises UsageError where the values make no sense together.
     """
 
@@ -31,6 +35,8 @@ class DataSpec:
     height: int
     width: int
     resize: str
+    broken: str = "refuse"
+    cache: str = "auto"
 
     def __post_init__(self) -> None:
         if (self.source is None) == (self.folder is None):
@@ -40,14 +46,18 @@ class DataSpec:
         if self.height < 1 or self.width < 1:
             raise UsageError(f"a picture's height and width are at least 1, got {self.height}x{self.width}")
         pixels.check_rule(self.resize)
+        for what, given, known in (("broken", self.broken, BROKEN), ("cache", self.cache, CACHES)):
+            if given not in known:
+                raise UsageError(f"{what} is one of {', '.join(known)}, got '{given}'{nearest(given, known)}")
 
 
 @dataclass(frozen=True)
 class Pictures:
     """Decoded pictures of one split, at the model's size.
 
-    images: uint8 [N, H, W, 3] RGB. classes: int64 [N], places in `Dataset.labels`. names: N strings, "train/123" or a
-    file's path relative to the data folder. Raises ValueError when the three don't fit together.
+    images: uint8 [N, H, W, 3] RGB, in memory or a read-only np.memmap (cache.py): nobody writes into it. classes: int64
+    [N], places in `Dataset.labels`. names: N strings, "train/123" or a file's path relative to the data folder.
+    Raises ValueError when the three don't fit together.
     """
 
     images: NDArray[np.uint8]
@@ -66,8 +76,20 @@ class Pictures:
         return len(self.images)
 
     def take(self, places: NDArray[np.int64]) -> Pictures:
-        """The pictures at `places`, in that order."""
-        return Pictures(self.images[places], self.classes[places], tuple(self.names[i] for i in places))
+        """The pictures at `places`, in that order; a run of neighbours is not copied, so a memory map remains one."""
+        names = tuple(self.names[i] for i in places)
+        if len(places) and places[0] >= 0 and np.array_equal(places, np.arange(places[0], places[0] + len(places))):
+            run = slice(int(places[0]), int(places[0]) + len(places))
+            return Pictures(self.images[run], self.classes[run], names)
+        return Pictures(self.images[places], self.classes[places], names)
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A picture that can't be used: its path relative to the data folder, and why."""
+
+    name: str
+    reason: str
 
 
 class Dataset(Protocol):
@@ -92,7 +114,8 @@ class Dataset(Protocol):
 def fingerprint(pictures: Pictures) -> str:
     """SHA-256 over shape, pixels, classes and names, in their order: the same only for the very same pictures."""
     digest = hashlib.sha256(repr(pictures.images.shape).encode())
-    digest.update(np.ascontiguousarray(pictures.images).data)
+    for start in range(0, len(pictures), 256):  # a part at a time: they may lie in a file larger than the memory
+        digest.update(np.ascontiguousarray(pictures.images[start : start + 256]).data)
     digest.update(pictures.classes.astype("<i8").tobytes())
     digest.update("\0".join(pictures.names).encode(errors="surrogateescape"))
     return digest.hexdigest()
@@ -106,16 +129,16 @@ def check_split(split: str) -> None:
 
 def blank(count: int, height: int, width: int) -> NDArray[np.uint8]:
     """Room for `count` pictures: uint8 [count, height, width, 3]; OutOfResources when there isn't that much memory."""
-    needed, free = count * height * width * 3, _free_memory()
+    needed, free = count * height * width * 3, free_memory()
     if needed > free:
         raise OutOfResources(
             f"{count:,} pictures of {height}x{width} take {needed / 2**20:,.0f} MiB of memory, and "
-            f"{free / 2**20:,.0f} MiB are free; use a smaller input.size or fewer pictures"
+            f"{free / 2**20:,.0f} MiB are free; use data.cache=disk, a smaller input.size or fewer pictures"
         )
     return np.empty((count, height, width, 3), np.uint8)
 
 
-def _free_memory() -> float:
+def free_memory() -> float:
     """Bytes that can be used without swapping, by Linux's estimate; infinite where it can't be read."""
     try:
         for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():

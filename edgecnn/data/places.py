@@ -13,6 +13,11 @@ def cache_dir() -> Path:
     return Path(platformdirs.user_cache_dir("edgecnn"))
 
 
+def decoded_dir() -> Path:
+    """Where decoded pictures are kept that don't fit into memory (cache.py); it need not exist."""
+    return cache_dir() / "decoded"
+
+
 def search_dirs(data_dir: Path | None) -> tuple[Path, ...]:
     """Where to look, in this order: `data_dir`, EDGECNN_DATA, the user's cache."""
     given = [data_dir] if data_dir is not None else []

@@ -4,26 +4,30 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
-from edgecnn.data.pictures import DataSpec, Pictures, blank, check_split
+from edgecnn.data.cache import Images, Wanted, decoder, hold
+from edgecnn.data.pictures import Broken, DataSpec, Pictures, check_split, fingerprint
 from edgecnn.data.places import search_dirs
 from edgecnn.data.sources import Source, find_source
 from edgecnn.data.splits import hold_out
 from edgecnn.edge import pixels
 from edgecnn.errors import UnusableFile
+from edgecnn.records import sha256
 
 
 class Registered:
     """The `Dataset` of a source that has a train and a test part."""
-
-    notes: tuple[str, ...] = ()
 
     def __init__(self, spec: DataSpec, data_dir: Path | None) -> None:
         """UsageError when no source has this name, UnusableFile when its files are nowhere."""
         self._spec = spec
         self._source = find_source(spec.source or "")
         self._folder = locate(self._source, data_dir)
+        self._notes: dict[str, str] = {}
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Where the splits loaded so far are kept, where that is on disk."""
+        return tuple(self._notes.values())
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -37,7 +41,31 @@ class Registered:
         if split != "test":
             train, val = hold_out(pictures.classes, self._spec.val_fraction, self.labels)
             pictures = pictures.take(train if split == "train" else val)
-        return _fit_all(pictures, self._spec)
+        return self._fit_all(split, pictures)
+
+    def _fit_all(self, split: str, pictures: Pictures) -> Pictures:
+        """The pictures at the model's size; those that have it are in memory already and stay there."""
+        spec = self._spec
+        if pictures.images.shape[1:3] == (spec.height, spec.width) and spec.cache != "disk":
+            return pictures
+        rule = f"{spec.height}x{spec.width} {spec.resize}"
+        wanted = Wanted(
+            f"{spec.source} {split} {spec.val_fraction} {rule}",
+            sha256(f"{decoder()} {fingerprint(pictures)} {rule}".encode()),
+            len(pictures),
+            spec.height,
+            spec.width,
+        )
+
+        def fill(images: Images) -> tuple[Broken, ...]:
+            for place, image in enumerate(pictures.images):
+                images[place] = pixels.fit(image, spec.height, spec.width, spec.resize)
+            return ()
+
+        held = hold(wanted, spec.cache, fill)
+        if held.file is not None:
+            self._notes[split] = held.note(split)
+        return Pictures(held.images, pictures.classes, pictures.names)
 
 
 def locate(source: Source, data_dir: Path | None) -> Path:
@@ -50,12 +78,3 @@ def locate(source: Source, data_dir: Path | None) -> Path:
             f"{source.name}, or say where they lie with --data DIR, or use the bundled pictures: source: cifar10_mini"
         )
     return folder
-
-
-def _fit_all(pictures: Pictures, spec: DataSpec) -> Pictures:
-    if pictures.images.shape[1:3] == (spec.height, spec.width):
-        return pictures
-    images = blank(len(pictures), spec.height, spec.width)
-    for place, image in enumerate(pictures.images):
-        images[place] = pixels.fit(image, spec.height, spec.width, spec.resize)
-    return Pictures(np.ascontiguousarray(images), pictures.classes, pictures.names)

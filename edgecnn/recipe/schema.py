@@ -20,16 +20,20 @@ class Section(BaseModel):
 
 
 class Data(Section):
-    """Where the pictures come from: a registered source or class folders."""
+    """Where the pictures come from: a registered source or class folders; what becomes of a folder's broken ones."""
 
     source: str | None = None
     folder: str | None = None
     val_fraction: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.1
+    broken: Literal["refuse", "skip"] = "refuse"
+    cache: Literal["auto", "memory", "disk"] = "auto"  # where decoded pictures are held
 
     @model_validator(mode="after")
     def _one_of(self) -> Data:
         if (self.source is None) == (self.folder is None):
             raise ValueError("give either 'source' (a registered data set) or 'folder' (class folders)")
+        if self.source is not None and self.broken == "skip":
+            raise ValueError("'broken: skip' goes with 'folder'; a registered data set is whole or got anew")
         return self
 
 

@@ -1,13 +1,21 @@
-"""`edgecnn data`: which data sets there are, getting one, and looking through pictures before they are trained on."""
+"""`edgecnn data`: which data sets there are, getting one, and looking through pictures before they are trained on.
+
+`check` is the one verb beside eval and verify that opens the test split: to find what is wrong with it. It chooses
+nothing by what it sees.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgecnn.data import SPLITS, DataSpec, open_dataset
+import numpy as np
+
+from edgecnn.data import SPLITS, DataSpec, Pictures, cache, open_dataset
+from edgecnn.data.duplicates import SIDE, NearDuplicate, near_duplicates, thumbnail
 from edgecnn.data.fetch import Progress, fetch
-from edgecnn.data.folders import Broken, ClassFolders
+from edgecnn.data.folders import ClassFolders, Files
+from edgecnn.data.pictures import Broken, blank
 from edgecnn.data.places import download_dir
 from edgecnn.data.registered import locate
 from edgecnn.data.sources import Source, find_source, sources
@@ -53,12 +61,13 @@ class SplitCount:
 
 @dataclass(frozen=True)
 class DataCheck:
-    """What is in a data set, and every picture of it that can't be used."""
+    """What is in a data set, every picture of it that can't be used, and what is in two of its splits."""
 
     data: str
     labels: tuple[str, ...]
     splits: tuple[SplitCount, ...]
     broken: tuple[Broken, ...]
+    near_duplicates: tuple[NearDuplicate, ...]
     notes: tuple[str, ...]
     schema: str = "edgecnn.data/1"
 
@@ -96,29 +105,57 @@ def _whole(source: Source, folder: Path) -> bool:
 
 
 def check(spec: DataSpec, data_dir: Path | None = None) -> DataCheck:
-    """Count the pictures of each split and class, and read every one of them.
+    """Count the pictures of each split and class, read every one, and look for near-duplicates between the splits.
 
     Broken pictures are in the record; UnusableFile is for what makes the whole unusable: no folder, one class only.
+    Validation pictures are those that training with the spec's `val_fraction` holds out.
     """
     if spec.folder is not None:
         return _check_folders(ClassFolders(spec, data_dir))
     dataset = open_dataset(spec, data_dir)
-    counts = tuple(_count(split, dataset.load(split).classes.tolist(), dataset.labels) for split in SPLITS)
-    return DataCheck(str(spec.source), dataset.labels, counts, (), dataset.notes)
+    counts, thumbnails = [], {}
+    for split in SPLITS:
+        pictures = dataset.load(split)
+        counts.append(_count(split, pictures.classes.tolist(), dataset.labels))
+        small = np.stack([thumbnail(image) for image in pictures.images])
+        thumbnails[split] = Pictures(small, pictures.classes, pictures.names)
+    doubled = near_duplicates(thumbnails, dataset.labels)
+    return DataCheck(str(spec.source), dataset.labels, tuple(counts), (), doubled, _notes(dataset.notes))
 
 
 def _check_folders(dataset: ClassFolders) -> DataCheck:
     counts: list[SplitCount] = []
     broken: list[Broken] = []
-    for split in filter(dataset.has, SPLITS):
-        files = dataset.files(split)
-        counts.append(_count(split, files.classes.tolist(), dataset.labels))
-        broken += dataset.read_each(files, lambda _, path: _try(path))
-    return DataCheck(str(dataset.root), dataset.labels, tuple(counts), tuple(broken), dataset.notes)
+    thumbnails: dict[str, Pictures] = {}
+    files = {split: dataset.files(split) for split in SPLITS if dataset.has(split)}
+    for split, found in files.items():
+        counts.append(_count(split, found.classes.tolist(), dataset.labels))
+        if split == "test" and found.paths == files["val"].paths:
+            continue  # val/ that is measured as the test split: every picture would be its own duplicate
+        thumbnails[split], unusable = _read(dataset, found)
+        broken += unusable
+    doubled = near_duplicates(thumbnails, dataset.labels)
+    return DataCheck(str(dataset.root), dataset.labels, tuple(counts), tuple(broken), doubled, _notes(dataset.notes))
 
 
-def _try(path: Path) -> None:
-    pixels.read(path)
+def _read(dataset: ClassFolders, files: Files) -> tuple[Pictures, tuple[Broken, ...]]:
+    """Thumbnails of the pictures that can be read, and those that can't be."""
+    small = blank(len(files.paths), SIDE, SIDE)
+
+    def place(number: int, path: Path) -> None:
+        small[number] = thumbnail(pixels.read(path))
+
+    broken = dataset.read_each(files, place)
+    unusable = {picture.name for picture in broken}
+    names = tuple(path.relative_to(dataset.root).as_posix() for path in files.paths)
+    good = np.array([place for place, name in enumerate(names) if name not in unusable], np.int64)
+    return Pictures(small, files.classes, names).take(good), broken
+
+
+def _notes(notes: tuple[str, ...]) -> tuple[str, ...]:
+    """The data set's own, and where decoded pictures are kept, where there are any."""
+    kept = cache.kept()
+    return (*notes, kept) if kept else notes
 
 
 def _count(split: str, classes: list[int], labels: tuple[str, ...]) -> SplitCount:

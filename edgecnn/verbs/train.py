@@ -245,7 +245,8 @@ def data_spec(recipe: Recipe) -> DataSpec:
     folder = data.folder
     if folder is not None and Path(folder).expanduser().is_dir():
         folder = str(Path(folder).expanduser().resolve())
-    return DataSpec(data.source, folder, data.val_fraction, height, width, recipe.input.resize)
+    resize = recipe.input.resize
+    return DataSpec(data.source, folder, data.val_fraction, height, width, resize, data.broken, data.cache)
 
 
 def first_process() -> bool:

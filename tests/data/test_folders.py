@@ -136,11 +136,11 @@ def test_every_broken_picture_is_counted_and_the_first_few_are_named(tmp_path: P
     with pytest.raises(UnusableFile) as raised:
         opened(root).load("train")
     message = str(raised.value)
-    assert "5 of 15 pictures can't be used" in message
+    assert "5 of 15 train pictures can't be used" in message
     assert "train/cat/00.jpg: the JPEG file is truncated" in message
     assert "train/cat/01.png: the PNG file is truncated" in message
     assert "and 2 more" in message
-    assert "edgecnn data check" in message
+    assert "data.broken=skip; `edgecnn data check` lists them all" in message
     assert len(opened(root).load("val")) == 3, "the other splits are whole"
 
 

@@ -76,7 +76,7 @@ def test_the_fingerprint_tells_every_change_apart() -> None:
 
 
 def test_more_pictures_than_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_free_memory", lambda: 2**20)
+    monkeypatch.setattr(module, "free_memory", lambda: 2**20)
     assert module.blank(100, 32, 32).shape == (100, 32, 32, 3)
     with pytest.raises(OutOfResources, match=r"1,000 pictures of 224x224 take 144 MiB of memory, and 1 MiB are free"):
         module.blank(1000, 224, 224)
