@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
@@ -33,7 +34,7 @@ class Learner:
         self._run: nn.Module = self.model
         if processes.world > 1:
             norm.share_statistics(self.model)
-            self._run = nn.parallel.DistributedDataParallel(self.model, broadcast_buffers=False)
+            self._run = _averaging_gradients(self.model)
         if settings.compile:
             self._run = torch.compile(self._run)  # type: ignore[assignment]
 
@@ -65,6 +66,13 @@ class Learner:
         if self.settings.dtype == "bfloat16":
             return torch.autocast(self.device.type, dtype=torch.bfloat16)
         return nullcontext()
+
+
+def _averaging_gradients(model: nn.Module) -> nn.Module:
+    """Buffers need no broadcast: shared batch norm keeps them equal."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*broadcast_buffers.*")  # its successor came with torch 2.13
+        return nn.parallel.DistributedDataParallel(model, broadcast_buffers=False)
 
 
 def _device(settings: Settings, processes: Processes) -> torch.device:

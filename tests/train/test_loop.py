@@ -5,16 +5,19 @@ from __future__ import annotations
 import copy
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
-from edgecnn.errors import Diverged, OutOfResources, UsageError
-from edgecnn.train import checkpoint
+from edgecnn.errors import Diverged, Interrupted, OutOfResources, UsageError
+from edgecnn.recipe.layers import Layer
+from edgecnn.train import checkpoint, loop
 from edgecnn.train.batches import batch_of, order
 from edgecnn.train.loader import Loader, normalise
-from edgecnn.train.loop import check_batch
+from edgecnn.train.loop import Trainer, check_batch
 from edgecnn.train.schedule import learning_rate
 from tests.train.nets import DROPPING, PLAIN, SETTINGS, Heard, net, some, trainer
 
@@ -123,6 +126,116 @@ def test_going_on_gives_the_weights_of_a_run_in_one_go(tmp_path: Path, layers: t
         assert states[0] == states[1]
 
 
+EVERYTHING: dict[str, Any] = {
+    "ema": 0.9,
+    "clip_norm": 0.5,
+    "augment": ("crop", "alternating_flip", "cutout", "random_augment", "mixup", "cutmix"),
+}
+
+
+@pytest.mark.parametrize("after", [1, 8, 9, 10, 22, 35])
+@pytest.mark.parametrize(
+    ("layers", "changed"),
+    [
+        (PLAIN, {}),
+        (DROPPING, {"optimizer": "adamw", "lr0": 3e-3, "schedule": "one_cycle"}),
+        (DROPPING, {**EVERYTHING, "dtype": "bfloat16"}),
+    ],
+    ids=["plain", "adamw", "everything"],
+)
+def test_stopped_between_any_two_steps_it_goes_on_to_the_same_weights(
+    tmp_path: Path, layers: tuple[Layer, ...], changed: dict[str, Any], after: int
+) -> None:
+    whole, parts = Heard(), Heard(stop_after=after)
+    list(trainer(tmp_path / "whole", net(layers), whole, **changed).run())
+    with pytest.raises(Interrupted, match=f"stopped after step {after % 9} of 9 in epoch {after // 9 + 1}, and saved"):
+        list(trainer(tmp_path / "parts", net(layers), parts, **changed).run())
+    state = checkpoint.read_state(tmp_path / "parts/last")
+    assert (state.epoch, state.step) == (after // 9, after % 9)
+    torch.manual_seed(99)  # another process stands elsewhere
+    rest = Heard()
+    second = trainer(tmp_path / "parts", net(layers, seed=5), rest, **changed)
+    assert second.resume()
+    list(second.run())
+    assert parts.lines + rest.lines == whole.lines
+    figures = [(e.epoch, e.train_loss, e.train_top1, e.val_loss, e.val_top1, e.lr) for e in parts.epochs + rest.epochs]
+    assert figures == [(e.epoch, e.train_loss, e.train_top1, e.val_loss, e.val_top1, e.lr) for e in whole.epochs]
+    for kept in ("last", "best"):
+        assert weights(tmp_path / "parts" / kept) == weights(tmp_path / "whole" / kept)
+    if "ema" in changed:
+        averages = [(tmp_path / part / "last/average.safetensors").read_bytes() for part in ("parts", "whole")]
+        assert averages[0] == averages[1]
+
+
+def test_a_stop_before_the_first_step_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(Interrupted):
+        next(trainer(tmp_path, journal=Heard(stop_after=0)).run())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_long_epoch_is_saved_on_the_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "SAVE_SECONDS", 0.0)
+    made = trainer(tmp_path)
+    monkeypatch.setattr(made, "_validated", lambda lr: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        next(made.run())
+    state = checkpoint.read_state(tmp_path / "last")
+    assert (state.epoch, state.step) == (0, 8)
+    assert len(made.journal.lines) == 9  # type: ignore[attr-defined]
+
+
+def test_the_average_is_what_validation_measures_and_best_keeps(tmp_path: Path) -> None:
+    """Recomputed here from the weights after each step, with the decay that TensorFlow documents."""
+    made = trainer(tmp_path, epochs=1, ema=0.8)
+    mine = {name: value.clone() for name, value in made.model.state_dict().items()}
+    real, steps = made.learner.step, iter(range(1, 100))
+
+    def watched(*arguments: Any) -> Any:
+        found = real(*arguments)
+        count = next(steps)
+        decay = min(0.8, (1 + count) / (10 + count))
+        for name, value in made.model.state_dict().items():
+            mine[name] = decay * mine[name] + (1 - decay) * value if value.is_floating_point() else value.clone()
+        return found
+
+    made.learner.step = watched  # type: ignore[method-assign]
+    next(made.run())
+    kept = load_file(tmp_path / "best/model.safetensors")
+    for name, value in mine.items():
+        assert torch.allclose(kept[name], value, rtol=1e-5, atol=1e-6), name
+    assert not torch.allclose(kept["conv_1.conv.weight"], made.model.state_dict()["conv_1.conv.weight"])
+
+
+def test_patience_ends_training_and_going_on_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = trainer(tmp_path, epochs=9, patience=2)
+    play(made, monkeypatch, [0.30, 0.55, 0.55, 0.20, 0.90])
+    assert [epoch.epoch for epoch in made.run()] == [1, 2, 3, 4]
+    assert made.finished
+    again = trainer(tmp_path, epochs=9, patience=2)
+    assert again.resume()
+    assert list(again.run()) == []
+    assert again.state.best_epoch == 2
+
+
+@pytest.mark.parametrize("clip", [None, 0.05])
+def test_clipping_bounds_a_steps_gradient(tmp_path: Path, clip: float | None) -> None:
+    made = trainer(tmp_path, clip_norm=clip)
+    next(made.run())
+    norm = torch.stack([p.grad.norm() for p in made.model.parameters() if p.grad is not None]).norm()
+    assert (float(norm) <= 0.0501) == (clip is not None)
+
+
+def test_adamw_is_torchs_with_decay_on_weights_only(tmp_path: Path) -> None:
+    made = trainer(tmp_path, optimizer="adamw", momentum=0.8)
+    groups = made.learner.optimizer.param_groups
+    assert type(made.learner.optimizer) is torch.optim.AdamW
+    assert [group["weight_decay"] for group in groups] == [1e-3, 0.0]
+    assert groups[0]["betas"] == (0.8, 0.999)
+    assert all(p.dim() > 1 for p in groups[0]["params"])
+    assert all(p.dim() == 1 for p in groups[1]["params"])
+    assert sum(len(group["params"]) for group in groups) == len(list(made.model.parameters()))
+
+
 def test_the_same_seed_gives_the_same_weights_and_another_other_ones(tmp_path: Path) -> None:
     for name, seed in (("a", 3), ("b", 3), ("c", 4)):
         list(trainer(tmp_path / name, net(DROPPING), epochs=1, seed=seed).run())
@@ -143,9 +256,9 @@ def test_it_learns(tmp_path: Path) -> None:
     assert losses[-1] == pytest.approx(min(losses), rel=0.02)
 
 
-def test_best_is_the_first_of_the_best_epochs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = trainer(tmp_path, epochs=5)
-    rates = iter([0.30, 0.55, 0.55, 0.20, 0.40])
+def play(made: Trainer, monkeypatch: pytest.MonkeyPatch, accuracies: list[float]) -> None:
+    """Validation comes out as told, epoch by epoch."""
+    rates = iter(accuracies)
 
     def played(images: torch.Tensor) -> torch.Tensor:
         right = round(next(rates) * len(images))
@@ -153,6 +266,11 @@ def test_best_is_the_first_of_the_best_epochs(tmp_path: Path, monkeypatch: pytes
         return torch.nn.functional.one_hot(answers, 10).float()
 
     monkeypatch.setattr(made, "_logits", played)
+
+
+def test_best_is_the_first_of_the_best_epochs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = trainer(tmp_path, epochs=5)
+    play(made, monkeypatch, [0.30, 0.55, 0.55, 0.20, 0.40])
     kept = {}
     for epoch in made.run():
         kept[epoch.epoch] = weights(tmp_path / "last")

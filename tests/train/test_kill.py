@@ -1,0 +1,161 @@
+"""kill -9 at any moment, on one process and on two: the resumed run ends with the weights of an undisturbed one."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import signal
+import socket
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgecnn.run import Run
+from edgecnn.train.checkpoint import Checkpoints
+from tests.train.forks import Forks, forks
+from tests.verbs.small_runs import class_folders, recipe
+
+KILLS, PAIRED_KILLS = 60, 10
+TIMES = ("images_per_s", "seconds")
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Forks]:
+    with forks() as made:
+        yield made
+
+
+def small(folder: Path) -> Path:
+    """A recipe with everything that could depend on what ran before: shuffling, flips, mixing, dropout, averages."""
+    layers = """
+    - conv: {filters: 8, kernel: 3, stride: 2, batch_norm: true, activation: relu}
+    - depthwise_conv: {kernel: 3, stride: 2, batch_norm: true, activation: relu}
+    - conv: {filters: 16, kernel: 1, batch_norm: true, activation: relu}
+    - global_average_pool
+    - dropout: {rate: 0.3}
+    - dense: {units: 3}
+"""
+    data = class_folders(folder / "pictures", train=60, test=2)
+    more = "ema: 0.9, augment: [crop, alternating_flip, cutmix], dtype: float32, layout: channels_last, compile: false"
+    path = recipe(folder / "small.yaml", data, layers=layers, train_more=more)
+    path.write_text(path.read_text().replace("epochs: 2", "epochs: 6"))
+    return path
+
+
+def result(run: Path) -> dict[str, Any]:
+    """What has to come out the same: weights, momentum, averages, the batch log, and the figures of each epoch."""
+    made = Run(run)
+    found: dict[str, Any] = {"batches": made.batches.path.read_text(), "recipe": made.resolved.read_text()}
+    found["epochs"] = [{k: v for k, v in line.items() if k not in TIMES} for line in made.metrics.read()]
+    for kept in ("last", "previous", "best"):
+        for file in sorted((run / "checkpoints" / kept).iterdir()):
+            found[f"{kept}/{file.name}"] = file.read_bytes()
+    return found
+
+
+def whole_ones(run: Path) -> None:
+    """Whatever lies under a final name can be read, hashes and all; nothing half-written bears one."""
+    from edgecnn.train import checkpoint
+
+    for kept in ("last", "previous", "best"):
+        folder = run / "checkpoints" / kept
+        if folder.exists():
+            checkpoint._load(folder)
+    for name in ("recipe.yaml", "resolved.yaml"):
+        assert (run / name).stat().st_size > 0
+
+
+def leftovers(run: Path) -> list[str]:
+    return [str(path.relative_to(run)) for path in run.rglob(".*")]
+
+
+def pair(port: int) -> list[Mapping[str, str]]:
+    """The environments that torchrun gives two processes on one machine."""
+    same = {
+        "WORLD_SIZE": "2",
+        "LOCAL_WORLD_SIZE": "2",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "TORCHELASTIC_RUN_ID": "test",
+    }
+    return [{**same, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(2)]
+
+
+def free_port() -> int:
+    with socket.socket() as door:
+        door.bind(("127.0.0.1", 0))
+        port: int = door.getsockname()[1]
+        return port
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("processes", "kills"), [(1, KILLS), (2, PAIRED_KILLS)], ids=["one", "two"])
+def test_killed_at_random_moments(server: Forks, tmp_path: Path, processes: int, kills: int) -> None:
+    path, drawn = small(tmp_path), random.Random(processes)  # noqa: S311 - moments, not secrets
+
+    def environments() -> list[Mapping[str, str]]:
+        return [{}] if processes == 1 else pair(free_port())
+
+    whole = server.run(["train", path], tmp_path, environments=environments())
+    assert set(whole.codes) == {0}, whole.said
+    expected = result(tmp_path / "runs/small")
+    again = 0
+    for number in range(kills):
+        folder = tmp_path / f"{number}"
+        folder.mkdir()
+        moment = drawn.uniform(0.02, 0.98) * whole.seconds
+        ended = server.run(["train", path], folder, signal_after=moment, environments=environments())
+        run = folder / "runs/small"
+        if set(ended.codes) == {0} or not (run / "resolved.yaml").exists():
+            again += 1  # too late, or before there was anything to go on with
+            continue
+        assert -signal.SIGKILL in ended.codes, ended.said
+        whole_ones(run)
+        resumed = server.run(["train", "runs/small"], folder, environments=environments())
+        assert set(resumed.codes) == {0}, resumed.said
+        assert result(run) == expected, f"killed after {moment:.3f} s of {whole.seconds:.3f}"
+        assert leftovers(run) == []
+        shutil.rmtree(folder)
+    assert again < kills / 2, "most kills have to hit a run"
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_saves_within_a_step(server: Forks, tmp_path: Path, number: int, code: int) -> None:
+    path = small(tmp_path)
+    whole = server.run(["train", path], tmp_path)
+    shutil.move(tmp_path / "runs", tmp_path / "whole")
+    stopped = server.run(["train", path], tmp_path, signal_after=0.6 * whole.seconds, number=number)
+    assert stopped.codes == (code,), stopped.said
+    assert "saving after this step" in stopped.said
+    assert "`edgecnn train runs/small` goes on from here" in stopped.said
+    lines = Run(tmp_path / "runs/small").batches.read()
+    found = Checkpoints(tmp_path / "runs/small/checkpoints").newest(lambda _: None)
+    assert found is not None
+    state = found[1]
+    assert len(lines) == state.epoch * 9 + state.step, "nothing trained is lost"
+    resumed = server.run(["train", "runs/small"], tmp_path)
+    assert resumed.codes == (0,), resumed.said
+    expected = result(tmp_path / "whole/small")
+    found_now = result(tmp_path / "runs/small")
+    for kept in ("previous/state.json", "previous/model.safetensors", "previous/optimizer.safetensors"):
+        del expected[kept], found_now[kept]
+    assert {k: v for k, v in found_now.items() if not k.startswith("previous")} == {
+        k: v for k, v in expected.items() if not k.startswith("previous")
+    }
+
+
+def test_a_changed_seed_would_be_seen(server: Forks, tmp_path: Path) -> None:
+    """The comparison is not blind."""
+    path = small(tmp_path)
+    server.run(["train", path], tmp_path)
+    server.run(["train", path, "--seed", "1"], tmp_path)
+    one, other = result(tmp_path / "runs/small"), result(tmp_path / "runs/small-2")
+    for what in ("batches", "last/model.safetensors", "last/average.safetensors", "best/optimizer.safetensors"):
+        assert one[what] != other[what]
+    assert (
+        json.loads(one["batches"].splitlines()[0])["pictures"]
+        != json.loads(other["batches"].splitlines()[0])["pictures"]
+    )

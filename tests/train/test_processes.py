@@ -1,0 +1,147 @@
+"""Two processes are one: the same pictures, batch norm and, within rounding, weights; and the same again."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+from edgecnn.run import Run
+from edgecnn.train import norm
+from tests.train.forks import Forks, forks
+from tests.train.test_kill import free_port, pair
+from tests.verbs.small_runs import class_folders, recipe
+
+LAYERS = """
+    - conv: {filters: 16, kernel: 3, stride: 2, batch_norm: true, activation: relu6}
+    - inverted_residual: {filters: 16, expansion: 2}
+    - inverted_residual: {filters: 24, expansion: 2, stride: 2}
+    - global_average_pool
+    - dense: {units: 3}
+"""
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Forks]:
+    with forks() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """144 pictures to train on: an epoch is one step of 143, which two processes share as 71 and 72."""
+    folder = tmp_path_factory.mktemp("pair")
+    path = recipe(folder / "small.yaml", class_folders(folder / "pictures", train=60, test=2), layers=LAYERS)
+    changed = path.read_text().replace("batch: 16", "batch: 143, dtype: float32, layout: channels_last, compile: false")
+    path.write_text(changed)
+    return path
+
+
+def trained(server: Forks, folder: Path, asked: Path, epochs: int, *, paired: bool, more: tuple[str, ...] = ()) -> Path:
+    folder.mkdir()
+    environments = pair(free_port()) if paired else [{}]
+    ended = server.run(["train", asked, f"train.epochs={epochs}", *more], folder, environments=environments)
+    assert set(ended.codes) == {0}, ended.said
+    return folder / "runs/small"
+
+
+def apart(one: Path, other: Path) -> float:
+    """The largest difference of two runs' last weights and statistics, as a share of the tensor's largest value."""
+    a, b = (load_file(run / "checkpoints/last/model.safetensors") for run in (one, other))
+    assert a.keys() == b.keys()
+    floats = [name for name in a if a[name].is_floating_point()]
+    return max(float((a[name] - b[name]).abs().max() / a[name].abs().max().clamp(min=1.0)) for name in floats)
+
+
+FULL_RATE = ("train.warmup_epochs=0",)
+"""From the first step on; where a warm-up begins, its rate is zero and no weight moves."""
+QUICKSTART_RATES = ("train.lr0=0.2", "train.warmup_epochs=140")
+"""Those of the first steps of recipes/quickstart.yaml, whose warm-up is 140 steps. At the full rate from the start
+training amplifies rounding: after 20 steps one process on two threads is 5e-2 away from one on one thread."""
+
+
+USUAL, MIXING = "train.augment=[crop, flip]", "train.augment=[alternating_flip, mixup, cutmix]"
+
+
+@pytest.mark.parametrize(
+    ("steps", "limit", "more"),
+    [(1, 1e-5, (*FULL_RATE, USUAL)), (1, 1e-5, (*FULL_RATE, MIXING)), (20, 1e-3, (*QUICKSTART_RATES, USUAL))],
+    ids=["one", "one-mixing", "twenty"],
+)
+def test_two_processes_learn_what_one_does(
+    server: Forks, asked: Path, tmp_path: Path, steps: int, limit: float, more: tuple[str, ...]
+) -> None:
+    one = trained(server, tmp_path / "one", asked, steps, paired=False, more=more)
+    two = trained(server, tmp_path / "two", asked, steps, paired=True, more=more)
+    start = trained(server, tmp_path / "start", asked, 1, paired=False, more=(*more, "train.lr0=1e-30"))
+    assert apart(one, two) <= limit
+    assert apart(one, start) > 10 * limit, "there is something to compare"
+    logs = [Run(run).batches.read() for run in (one, two)]
+    seen = [[(line["epoch"], line["step"], line["pictures"]) for line in log] for log in logs]
+    assert seen[0] == seen[1]
+    assert len(seen[0]) == steps
+
+
+def test_without_shared_statistics_two_processes_learn_something_else(
+    server: Forks, asked: Path, tmp_path: Path
+) -> None:
+    """The planted fault: batch norm as each process sees it."""
+    more = FULL_RATE
+    one = trained(server, tmp_path / "one", asked, 1, paired=False, more=more)
+    with forks("import edgecnn.train.norm; edgecnn.train.norm.share_statistics = lambda model: None") as faulty:
+        two = trained(faulty, tmp_path / "two", asked, 1, paired=True, more=more)
+    assert apart(one, two) > 1e-4
+
+
+def test_two_processes_do_the_same_again(server: Forks, asked: Path, tmp_path: Path) -> None:
+    runs = [trained(server, tmp_path / name, asked, 3, paired=True, more=("train.ema=0.9",)) for name in "ab"]
+    for file in ("last/model.safetensors", "last/average.safetensors", "best/optimizer.safetensors"):
+        assert (runs[0] / "checkpoints" / file).read_bytes() == (runs[1] / "checkpoints" / file).read_bytes()
+
+
+@pytest.mark.slow
+def test_torchrun_itself(asked: Path, tmp_path: Path) -> None:
+    """Only the first process speaks and writes; the answer is one JSON document."""
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
+    torchrun += ["--master-port", str(free_port())]
+    arguments = ["-m", "edgecnn", "train", str(asked), "train.epochs=2", "--json"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    ended = subprocess.run([*torchrun, *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.count('"schema": "edgecnn.train/1"') == 1
+    assert ended.stderr.count("epoch   1") == 1
+    assert [folder.name for folder in (tmp_path / "runs").iterdir()] == ["small"]
+    assert len(Run(tmp_path / "runs/small").metrics.read()) == 2
+
+
+def test_shared_batch_norm_alone_is_torchs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With one process its formulas, forward and back, are those of torch's batch norm."""
+    monkeypatch.setattr(norm.dist, "all_reduce", lambda values: None)
+    torch.manual_seed(0)
+    for kind, shape in ((nn.BatchNorm2d, (5, 4, 3, 6)), (nn.BatchNorm1d, (7, 4))):
+        plain, shared = kind(4), kind(4)
+        with torch.no_grad():
+            plain.weight.copy_(torch.rand(4) + 0.5)
+            plain.bias.copy_(torch.randn(4))
+        shared.load_state_dict(plain.state_dict())
+        norm.share_statistics(nn.Sequential(shared))
+        image = torch.randn(shape) * 3 + 1
+        found = []
+        for layer in (plain, shared):
+            given = image.clone().requires_grad_()
+            output = layer(given)
+            (output * torch.linspace(-1, 2, output.numel()).reshape(shape)).sum().backward()
+            found.append(
+                (output, given.grad, layer.weight.grad, layer.bias.grad, layer.running_mean, layer.running_var)
+            )
+            assert int(layer.num_batches_tracked) == 1
+        for ours, torchs in zip(found[1], found[0], strict=True):
+            assert torch.allclose(ours, torchs, rtol=1e-4, atol=1e-5)
+        assert torch.equal(shared.eval()(image), plain.eval()(image)) or torch.allclose(shared(image), plain(image))
