@@ -157,10 +157,8 @@ class Training:
             self.listener.message(
                 f"no better validation accuracy in {trainer.settings.patience} epochs: training ends here"
             )
-        table = best_confusion(run, trainer)
-        if self.processes.first:
-            draw_plots(run, table, trainer.labels)
-        return self._record(run, trainer, table, time.perf_counter() - started)
+        per_class = self._looked_at(run, trainer) if self.processes.first else {}
+        return self._record(run, trainer, per_class, time.perf_counter() - started)
 
     def _prepared(self) -> tuple[Trainer, Run]:
         from edgecnn.train.loader import Split
@@ -204,16 +202,20 @@ class Training:
         within = f", step {state.step} of {trainer.steps}" if state.step else ""
         return f"going on after epoch {state.epoch} of {settings.epochs}{within}"
 
-    def _record(self, run: Run, trainer: Trainer, table: Array, seconds: float) -> TrainRecord:
+    def _looked_at(self, run: Run, trainer: Trainer) -> dict[str, float]:
+        """Draw the plots; the accuracy of each class that has validation pictures, by the best checkpoint."""
+        table, labels = best_confusion(run, trainer), trainer.labels
+        draw_plots(run, table, labels)
+        return {label: float(table[i, i] / table[i].sum()) for i, label in enumerate(labels) if table[i].any()}
+
+    def _record(self, run: Run, trainer: Trainer, per_class: dict[str, float], seconds: float) -> TrainRecord:
         speeds = [line["images_per_s"] for line in run.metrics.read()]
         return TrainRecord(
             run=run.path,
             epochs=trainer.state.epoch,
             best_epoch=trainer.state.best_epoch,
             val_top1=trainer.state.best_val_top1,
-            per_class={
-                label: float(table[i, i] / table[i].sum()) for i, label in enumerate(trainer.labels) if table[i].any()
-            },
+            per_class=per_class,
             params=self.asked.network.params,
             macs=self.asked.network.macs,
             images_per_s=sum(speeds) / max(1, len(speeds)),
