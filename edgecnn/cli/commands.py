@@ -28,20 +28,40 @@ def edgecnn() -> None:
 @edgecnn.command()
 @click.argument("recipe", metavar="RECIPE|RUN")
 @click.argument("settings", nargs=-1, metavar="[KEY=VALUE ...]")
+@click.option("--seed", type=click.IntRange(min=0), help="The same as train.seed=SEED.")
 @data_option
 @voice
-def train(recipe: str, settings: tuple[str, ...], data_dir: Path | None, voice: Voice) -> None:
+def train(
+    recipe: str,
+    settings: tuple[str, ...],
+    seed: int | None,
+    data_dir: Path | None,
+    voice: Voice,
+) -> None:
     """Train a recipe in a new run folder, or go on with RUN.
 
     KEY=VALUE replaces a value of the recipe: train.epochs=5
+
+    Ctrl-C and SIGTERM save and stop; `edgecnn train RUN` goes on from there, to the same weights. Started by torchrun
+    (torchrun --nproc-per-node 2 -m edgecnn train RECIPE), the processes share each batch.
     """
     from edgecnn.cli import show, show_models
     from edgecnn.cli.progress import TrainingView
+    from edgecnn.errors import Interrupted
+    from edgecnn.verbs.train import first_process
     from edgecnn.verbs.train import train as verb
 
+    changed = overrides(settings)
+    if seed is not None:
+        changed["train.seed"] = seed
     with TrainingView(voice) as view:
-        record = verb(recipe, overrides(settings), data_dir=data_dir, listener=view)
-    show.answer(voice, record, show_models.trained)
+        try:
+            record = verb(recipe, changed, data_dir=data_dir, listener=view)
+        except Interrupted as stopped:
+            stopped.exit_code = 128 + view.signals.number
+            raise
+    if first_process():
+        show.answer(voice, record, show_models.trained)
 
 
 @edgecnn.command()
