@@ -102,7 +102,8 @@ def _doubled(console: Console, pairs: Sequence[NearDuplicate]) -> None:
     for pair in pairs[:SHOWN]:
         classes = f"; different classes: {pair.label_a} and {pair.label_b}" if pair.label_a != pair.label_b else ""
         mirrored = ", mirrored" if pair.mirrored else ""
-        console.print(f"{pair.name_a} ~ {pair.name_b}, {pair.distance:.2f} apart{mirrored}{classes}", soft_wrap=True)
+        names = f"{pair.split_a} {pair.name_a} ~ {pair.split_b} {pair.name_b}"
+        console.print(f"{names}, {pair.distance:.2f} apart{mirrored}{classes}", soft_wrap=True)
     if len(pairs) > SHOWN:
         console.print(f"and {len(pairs) - SHOWN:,} more: --json lists them all")
 

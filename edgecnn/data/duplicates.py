@@ -103,7 +103,7 @@ def _describe(images: NDArray[np.uint8]) -> tuple[Floats, Floats]:
     lengths = np.sqrt(np.square(features).sum(axis=(1, 2), keepdims=True))
     features /= np.maximum(lengths, FAINTEST * SIDE)
     halves = features[:, :, ::2], features[:, :, 1::2]
-    even, odd = (np.ascontiguousarray(half).reshape(len(images), -1) for half in halves)
+    even, odd = (np.ascontiguousarray(half).reshape(len(images), FREQUENCIES**2 // 2) for half in halves)
     return even, odd
 
 
@@ -114,11 +114,10 @@ def _candidates(a: tuple[Floats, Floats], b: tuple[Floats, Floats]) -> Iterator[
     for start in range(0, len(even_b), rows):
         alike = even_b[start : start + rows] @ even_a.T
         alike += np.abs(odd_b[start : start + rows] @ odd_a.T)
-        row, column = np.nonzero(alike >= ALIKE)
-        for place in np.unique(row):
-            hits = column[row == place]
-            best = np.argsort(-alike[place, hits], kind="stable")[:CANDIDATES]
-            yield start + int(place), hits[best]
+        for row in np.flatnonzero(alike.max(axis=1, initial=0.0) >= ALIKE):
+            hits = np.flatnonzero(alike[row] >= ALIKE)
+            best = np.argsort(-alike[row, hits], kind="stable")[:CANDIDATES]
+            yield start + int(row), hits[best]
 
 
 def _nearest(images: NDArray[np.uint8], places: Places, other: NDArray[np.uint8]) -> tuple[float, bool, int]:

@@ -33,8 +33,8 @@ def folders(root: Path, counts: dict[str, int]) -> Path:
     return root
 
 
-def opened(root: Path, resize: str = "crop") -> Dataset:
-    return open_dataset(DataSpec(None, str(root), 0.2, 16, 16, resize))
+def opened(root: Path, resize: str = "crop", broken: str = "refuse") -> Dataset:
+    return open_dataset(DataSpec(None, str(root), 0.2, 16, 16, resize, broken))
 
 
 def cut(path: Path) -> None:
@@ -142,6 +142,45 @@ def test_every_broken_picture_is_counted_and_the_first_few_are_named(tmp_path: P
     assert "and 2 more" in message
     assert "data.broken=skip; `edgecnn data check` lists them all" in message
     assert len(opened(root).load("val")) == 3, "the other splits are whole"
+
+
+def test_skipped_pictures_are_left_out_and_noted(tmp_path: Path) -> None:
+    root = folders(tmp_path, {"train": 10, "val": 3, "test": 2})
+    whole = opened(root).load("train")
+    gone = ("cat/00.jpg", "cat/03.bmp", "dog/02.webp", "eel/09.JPEG")
+    for name in gone:
+        cut(root / "train" / name)
+    dataset = opened(root, broken="skip")
+    pictures = dataset.load("train")
+    left = [place for place, name in enumerate(whole.names) if name.removeprefix("train/") not in gone]
+    assert fingerprint(pictures) == fingerprint(whole.take(np.array(left)))
+    (note,) = dataset.notes
+    assert note.startswith(f"{root}: 4 of 30 train pictures can't be used and are left out (data.broken=skip): ")
+    assert "train/cat/00.jpg: the JPEG file is truncated" in note
+    assert "and 1 more; `edgecnn data check` lists them all" in note
+    assert opened(root, broken="skip").load("val").classes.tolist() == [0] * 3 + [1] * 3 + [2] * 3
+
+
+def test_a_picture_that_breaks_moves_no_other_between_train_and_val(tmp_path: Path) -> None:
+    root = folders(tmp_path, {"train": 10})
+    before = {split: set(opened(root).load(split).names) for split in ("train", "val")}
+    for name in ("train/cat/00.jpg", "train/dog/01.png", sorted(before["val"])[0]):
+        cut(root / name)
+        after = {split: set(opened(root, broken="skip").load(split).names) for split in ("train", "val")}
+        assert after["train"] <= before["train"]
+        assert after["val"] <= before["val"]
+    assert sum(map(len, after.values())) == 27
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_a_class_of_which_nothing_is_left(tmp_path: Path, split: str) -> None:
+    root = folders(tmp_path, {"train": 5, "val": 2, "test": 2})
+    for path in (root / split / "dog").iterdir():
+        cut(path)
+    with pytest.raises(
+        UnusableFile, match=rf"{split} pictures can't be used, and no other is left of dog: {split}/dog"
+    ):
+        opened(root, broken="skip").load(split)
 
 
 def test_layouts_that_can_not_be_used(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 from typing import Any
 
@@ -18,7 +19,7 @@ SPEC = DataSpec("cifar10_mini", None, 0.1, 32, 32, "crop")
 
 
 def some(count: int = 3) -> Pictures:
-    images = np.arange(count * 12, dtype=np.uint8).reshape(count, 2, 2, 3)
+    images = np.arange(count * 12).astype(np.uint8).reshape(count, 2, 2, 3)
     return Pictures(images, np.arange(count, dtype=np.int64), tuple(f"train/{i}" for i in range(count)))
 
 
@@ -35,6 +36,8 @@ def test_a_spec_goes_through_json() -> None:
         ({"val_fraction": 1.0}, "between 0 and 1, got 1.0"),
         ({"height": 0}, "at least 1, got 0x32"),
         ({"resize": "crip"}, "did you mean 'crop'"),
+        ({"broken": "skipped"}, "broken is one of refuse, skip, got 'skipped'; did you mean 'skip'"),
+        ({"cache": "ram"}, "cache is one of auto, memory, disk, got 'ram'"),
     ],
 )
 def test_a_spec_that_makes_no_sense(change: dict[str, Any], message: str) -> None:
@@ -72,6 +75,10 @@ def test_the_fingerprint_tells_every_change_apart() -> None:
     prints = {fingerprint(pictures) for pictures in (base, *others)}
     assert len(prints) == 7
     assert fingerprint(some()) == fingerprint(base)
+    many = some(700)  # more than are hashed at a time
+    whole = hashlib.sha256(repr(many.images.shape).encode() + many.images.tobytes() + many.classes.tobytes())
+    whole.update("\0".join(many.names).encode())
+    assert fingerprint(many) == whole.hexdigest()
     assert fingerprint(dataclasses.replace(base, images=np.asfortranarray(base.images))) == fingerprint(base)
 
 

@@ -8,12 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from pydantic import ValidationError
 
-from edgecnn.data import DataSpec
+from edgecnn.data import DataSpec, open_dataset
 from edgecnn.data.sources import cifar10
 from edgecnn.errors import UnusableFile, UsageError
+from edgecnn.recipe import Recipe
 from edgecnn.records import to_json
 from edgecnn.verbs import data
+from edgecnn.verbs.train import data_spec
 
 
 @pytest.fixture(autouse=True)
@@ -94,6 +97,64 @@ def test_check_folders_lists_every_broken_picture(tmp_path: Path, capsys: pytest
     assert len(record.notes) == 1
     assert json.loads(json.dumps(to_json(record)))["schema"] == "edgecnn.data/1"
     assert capsys.readouterr().out == ""
+
+
+def pictures_of(folder: Path, count: int, seed: int) -> None:
+    """Textures in two classes that have nothing in common."""
+    for c, label in enumerate(("cat", "dog")):
+        (folder / label).mkdir(parents=True)
+        for i in range(count):
+            noise = np.random.default_rng([seed, c, i]).integers(0, 256, (8, 8, 3), np.uint8)
+            Image.fromarray(noise).resize((40, 30), Image.Resampling.BICUBIC).save(folder / label / f"{i}.png")
+
+
+def test_check_finds_what_is_in_two_splits(tmp_path: Path) -> None:
+    pictures_of(tmp_path / "train", 20, 0)
+    pictures_of(tmp_path / "test", 5, 1)
+    spec = DataSpec(None, str(tmp_path), 0.1, 32, 32, "crop")
+    assert data.check(spec).near_duplicates == ()
+    in_train, in_val = open_dataset(spec).load("train").names[0], open_dataset(spec).load("val").names[0]
+    picture = Image.open(tmp_path / in_val)
+    picture.resize((60, 45)).save(tmp_path / in_train)
+    picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(tmp_path / "test/dog/4.png")
+    found = data.check(spec).near_duplicates
+    assert [(pair.split_a, pair.name_a, pair.split_b, pair.name_b, pair.mirrored) for pair in found] == [
+        ("train", in_train, "val", in_val, False),
+        ("train", in_train, "test", "test/dog/4.png", True),
+        ("val", in_val, "test", "test/dog/4.png", True),
+    ]
+    assert [(pair.label_a, pair.label_b) for pair in found] == [("cat", "cat"), ("cat", "dog"), ("cat", "dog")]
+
+
+def test_check_reads_val_that_is_test_too_once(tmp_path: Path) -> None:
+    pictures_of(tmp_path / "train", 5, 0)
+    pictures_of(tmp_path / "val", 5, 1)
+    (tmp_path / "val/dog/0.png").write_bytes(b"")
+    record = data.check(DataSpec(None, str(tmp_path), 0.1, 32, 32, "crop"))
+    assert [(count.split, count.n) for count in record.splits] == [("train", 10), ("val", 10), ("test", 10)]
+    assert [broken.name for broken in record.broken] == ["val/dog/0.png"]
+    assert record.near_duplicates == ()
+
+
+def test_check_says_where_decoded_pictures_are_kept(tmp_path: Path) -> None:
+    pictures_of(tmp_path / "set/train", 5, 0)
+    spec = DataSpec(None, str(tmp_path / "set"), 0.2, 32, 32, "crop", cache="disk")
+    assert data.check(spec).notes == ()
+    open_dataset(spec).load("train")
+    (note,) = data.check(spec).notes
+    assert str(tmp_path / "cache/edgecnn/decoded") in note
+
+
+def test_a_recipe_says_what_becomes_of_broken_pictures() -> None:
+    model = {"arch": "ds_cnn"}
+    recipe = Recipe.model_validate(
+        {"name": "a", "data": {"folder": "a", "broken": "skip", "cache": "disk"}, "model": model}
+    )
+    assert data_spec(recipe) == DataSpec(None, "a", 0.1, 32, 32, "crop", broken="skip", cache="disk")
+    plain = Recipe.model_validate({"name": "a", "data": {"folder": "a"}, "model": model})
+    assert data_spec(plain) == DataSpec(None, "a", 0.1, 32, 32, "crop", broken="refuse", cache="auto")
+    with pytest.raises(ValidationError, match="'broken: skip' goes with 'folder'"):
+        Recipe.model_validate({"name": "a", "data": {"source": "cifar10", "broken": "skip"}, "model": model})
 
 
 def test_check_of_what_is_unusable_as_a_whole(tmp_path: Path) -> None:
