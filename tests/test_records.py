@@ -17,7 +17,19 @@ import pytest
 from edgecnn import records
 from edgecnn.edge.artifact import Calibration, ClassOutput, ImageInput, Manifest
 from edgecnn.errors import OutOfResources, UnusableFile, UsageError
-from edgecnn.records import from_json, read_json, sha256, sha256_file, to_json, whole_folder, write_json, write_whole
+from edgecnn.records import (
+    from_json,
+    need_space,
+    read_json,
+    sha256,
+    sha256_file,
+    sweep,
+    to_json,
+    whole_folder,
+    write_json,
+    write_whole,
+)
+from tests.small_disk import fill, free, full_before, small_disk
 
 
 @dataclass(frozen=True)
@@ -275,6 +287,130 @@ def test_a_folder_that_can_not_be_renamed_leaves_the_old_one(
     with pytest.raises(OutOfResources), whole_folder(tmp_path / "out") as folder:
         (folder / "new").write_text("2")
     assert names(tmp_path) == ["old", "out"]
+
+
+@pytest.mark.parametrize("can_exchange", [True, False])
+def test_what_was_there_becomes_the_previous_one(
+    can_exchange: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not can_exchange:
+        monkeypatch.setattr(records, "_exchange", can_not_exchange)
+    for number in "1234":
+        with whole_folder(tmp_path / "out", previous=tmp_path / "before") as folder:
+            (folder / number).write_text("")
+        expected = {"out": [number]} if number == "1" else {"out": [number], "before": [str(int(number) - 1)]}
+        assert {path.name: names(path) for path in tmp_path.iterdir()} == expected
+
+
+def test_a_folder_in_the_place_of_a_file(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("a file")
+    with whole_folder(tmp_path / "out") as folder:
+        (folder / "new").write_text("")
+    assert names(tmp_path) == ["new", "out"]
+
+
+def test_two_names_are_exchanged_or_it_is_said_that_they_can_not_be(tmp_path: Path) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    one.mkdir()
+    other.write_text("")
+    if not records._exchange(one, other):
+        assert one.is_dir()
+        pytest.skip("this system doesn't exchange names in one step")
+    assert one.is_file()
+    assert other.is_dir()
+    with pytest.raises(FileNotFoundError):
+        records._exchange(one, tmp_path / "missing")
+
+
+def test_all_is_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every file and folder in a folder, it, and those made for it; by inode, since they are renamed after."""
+    synced = set()
+
+    def fsync(descriptor: int) -> None:
+        synced.add(os.fstat(descriptor).st_ino)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with whole_folder(tmp_path / "new" / "out") as folder:
+        (folder / "sub" / "below").mkdir(parents=True)
+        (folder / "sub" / "below" / "file").write_text("1")
+    assert {path.stat().st_ino for path in (tmp_path, *tmp_path.rglob("*"))} <= synced
+
+
+def test_sweeping_takes_what_was_left_and_nothing_else(tmp_path: Path) -> None:
+    ours = (".last.ab12_d3x.tmp", ".last.ab12_d3x.old.tmp", ".best.ab12_d3x.tmp")
+    others = (".last.tmp", ".last.ab12_d3.tmp", ".last.ab12_d3x", ".lost.ab12_d3x.tmp", "last.ab12_d3x.tmp", ".last.AB")
+    for name in (*ours, *others, "last"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_text(name)
+    (tmp_path / ".curves.png.ab12_d3x.tmp").write_text("")
+    sweep(tmp_path, ("last", "best", "curves.png"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted((*others, "last"))
+    sweep(tmp_path / "missing", ("last",))
+
+
+def test_sweeping_knows_the_names_that_writers_give(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is interrupted as it syncs, and what it would tidy up then is left, as after a SIGKILL."""
+    monkeypatch.setattr(records, "sync_folder", lambda path: None)
+    monkeypatch.setattr(os, "fsync", full_disk)
+    monkeypatch.setattr(records, "_remove", lambda path: None)
+    monkeypatch.setattr(Path, "unlink", lambda path, missing_ok: None)
+    with pytest.raises(OutOfResources):
+        write_whole(tmp_path / "file.json", b"")
+    with pytest.raises(OutOfResources), whole_folder(tmp_path / "out") as folder:
+        (folder / "file").write_text("")
+    monkeypatch.undo()
+    assert len(list(tmp_path.iterdir())) == 2
+    sweep(tmp_path, ("file", "json", "ou"))
+    assert len(list(tmp_path.iterdir())) == 2
+    sweep(tmp_path, ("file.json", "out"))
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_sweeping_puts_back_what_was_moved_out_of_the_way(there: bool, tmp_path: Path) -> None:
+    (tmp_path / ".out.ab12_d3x.old.tmp/out").mkdir(parents=True)
+    (tmp_path / ".out.ab12_d3x.old.tmp/out/old").write_text("")
+    if there:
+        (tmp_path / "out").mkdir()
+    sweep(tmp_path, ("out",))
+    assert names(tmp_path) == (["out"] if there else ["old", "out"])
+
+
+def test_space_that_is_needed(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", mib=8) as disk:
+        need_space(disk, 6 << 20)
+        need_space(disk / "not" / "yet" / "there", 6 << 20)
+        fill(disk, leave=3 << 20)
+        need_space(disk, 1 << 20)
+        with pytest.raises(OutOfResources, match=r"disk: the disk has 3\.0 MiB free, but 3\.0 MiB are needed"):
+            need_space(disk, 2 << 20)
+        with pytest.raises(OutOfResources, match=r"disk/sub: the disk has 3\.0 MiB free, but 103\.0 MiB are needed"):
+            need_space(disk / "sub", 100 << 20)
+
+
+def test_a_disk_that_does_not_know_its_size_has_space() -> None:
+    need_space(Path("/proc"), 1 << 40)
+
+
+@pytest.mark.parametrize("write", range(1, 4))
+def test_a_disk_that_fills_up_while_a_file_or_a_folder_is_written(write: int, tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", mib=1) as disk:
+        write_whole(disk / "file", b"old")
+        with whole_folder(disk / "out") as folder:
+            (folder / "old").write_text("1")
+        with pytest.raises(OutOfResources), full_before(write, disk):
+            three_writes(disk)
+        free(disk)
+        content = (disk / "file").read_bytes()
+        assert content == (b"old" if write == 1 else b"new")
+        assert names(disk) == ["file", "old", "out"]
+
+
+def three_writes(disk: Path) -> None:
+    write_whole(disk / "file", b"new")
+    with whole_folder(disk / "out") as folder:
+        (folder / "a").write_bytes(b"2")
+        (folder / "b").write_bytes(b"3")
 
 
 def test_written_json_is_for_people_too(tmp_path: Path) -> None:

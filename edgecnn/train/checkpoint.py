@@ -134,33 +134,6 @@ def load_model(folder: Path, model: nn.Module) -> None:
         raise UnusableFile(f"{folder / MODEL}: does not fit the recipe's model ({first})") from error
 
 
-# --- as long as loop.py calls them ------------------------------------------------------------------------------------
-
-
-def save(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, state: State) -> None:
-    """Write a checkpoint whole, in place of the one there."""
-    _save(folder, Tensors(model.state_dict(), _momentum(model, optimizer)), state)
-
-
-def load_optimizer(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-    """Put a checkpoint's momentum into `optimizer`."""
-    tensors = _read(folder, OPTIMIZER, read_state(folder))
-    for name, parameter in model.named_parameters():
-        if name in tensors:
-            momentum = tensors[name].to(parameter.device).contiguous(memory_format=_layout(parameter))
-            optimizer.state[parameter]["momentum_buffer"] = momentum
-
-
-def _layout(tensor: Tensor) -> torch.memory_format:
-    channels_last = tensor.dim() == 4 and tensor.is_contiguous(memory_format=torch.channels_last)
-    return torch.channels_last if channels_last else torch.contiguous_format
-
-
-def _momentum(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    held = ((name, optimizer.state.get(parameter, {})) for name, parameter in model.named_parameters())
-    return {name: state["momentum_buffer"] for name, state in held if state.get("momentum_buffer") is not None}
-
-
 # --- a folder ---------------------------------------------------------------------------------------------------------
 
 
