@@ -82,9 +82,9 @@ def checked(console: Console, record: DataCheck) -> None:
     heading(console, record.data)
     console.print(rows(table("class", *splits), [*lines, total]))
     for note in record.notes:
-        console.print(f"note: {note}")
+        console.print(f"note: {note}", soft_wrap=True)
     for broken in record.broken:
-        console.print(f"broken: {broken.reason}", soft_wrap=True)
+        console.print(f"broken: {broken.name}: {broken.reason}", soft_wrap=True)
     _doubled(console, record.near_duplicates)
     console.print("every picture can be read" if not record.broken else f"{len(record.broken)} pictures can't be used")
 

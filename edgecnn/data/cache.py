@@ -67,7 +67,7 @@ class Held:
     def note(self, split: str) -> str:
         """A sentence for the person who trains; only where there is a file."""
         return (
-            f"the {split} pictures are decoded once and read from {self.file} ({self.images.nbytes / 2**20:,.0f} MiB), "
+            f"the {split} pictures are decoded once and read from {self.file} ({self.images.nbytes / 2**20:,.1f} MiB), "
             "which may be removed at any time"
         )
 
@@ -136,8 +136,8 @@ def kept() -> str | None:
     if not files:
         return None
     return (
-        f"{folder} keeps the decoded pictures of {len(files)} splits that did not fit into memory, "
-        f"{sum(files) / 2**20:,.0f} MiB; they may be removed at any time: rm -r {folder}"
+        f"{folder} keeps decoded pictures of {len(files)} splits, {sum(files) / 2**20:,.1f} MiB; "
+        f"they may be removed at any time: rm -r {folder}"
     )
 
 

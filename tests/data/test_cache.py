@@ -333,5 +333,5 @@ def test_where_it_is_kept_and_how_large() -> None:
     (decoded_dir() / "a").mkdir(parents=True)
     (decoded_dir() / "a" / IMAGES).write_bytes(bytes(3 * 2**20))
     said = cache.kept() or ""
-    assert "3 MiB" in said
+    assert "1 splits, 3.0 MiB" in said
     assert f"rm -r {decoded_dir()}" in said

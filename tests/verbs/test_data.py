@@ -9,8 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 from pydantic import ValidationError
+from rich.console import Console
 
+from edgecnn.cli import show
 from edgecnn.data import DataSpec, open_dataset
+from edgecnn.data.duplicates import NearDuplicate
+from edgecnn.data.pictures import Broken
 from edgecnn.data.sources import cifar10
 from edgecnn.errors import UnusableFile, UsageError
 from edgecnn.recipe import Recipe
@@ -97,6 +101,23 @@ def test_check_folders_lists_every_broken_picture(tmp_path: Path, capsys: pytest
     assert len(record.notes) == 1
     assert json.loads(json.dumps(to_json(record)))["schema"] == "edgecnn.data/1"
     assert capsys.readouterr().out == ""
+
+
+def test_people_read_which_pictures_are_broken_or_doubled(capsys: pytest.CaptureFixture[str]) -> None:
+    pairs = tuple(
+        NearDuplicate("train", f"train/{i}", "cat", "test", f"test/{i}", "cat" if i else "dog", i == 1, i / 100)
+        for i in range(12)
+    )
+    record = data.DataCheck("pets", ("cat", "dog"), (), (Broken("train/cat/4.png", "it is empty"),), pairs, ("so",))
+    console = Console(width=60, highlight=False)
+    show.checked(console, record)
+    lines = capsys.readouterr().out.splitlines()
+    assert "broken: train/cat/4.png: it is empty" in lines
+    assert "12 near-duplicates across splits: train/test 12, 1 of them with different classes" in lines
+    assert "train train/0 ~ test test/0, 0.00 apart; different classes: cat and dog" in lines
+    assert "train train/1 ~ test test/1, 0.01 apart, mirrored" in lines
+    assert sum(" ~ " in line for line in lines) == 10
+    assert "and 2 more: --json lists them all" in lines
 
 
 def pictures_of(folder: Path, count: int, seed: int) -> None:
