@@ -106,6 +106,15 @@ def test_flat_pictures_are_like_no_other() -> None:
     assert near_duplicates({"train": pictures(flat, "train"), "test": pictures(flat, "test")}, ["x"]) == ()
 
 
+def test_faint_pictures_count_and_noise_does_not() -> None:
+    def doubled(images: list[Image]) -> int:
+        return len(near_duplicates({"train": pictures(images, "train"), "test": pictures(images, "test")}, ["x"]))
+
+    assert doubled([np.uint8(110) + image // 20 for image in real()[:20]]) == 20
+    random = np.random.default_rng(0)
+    assert doubled([random.integers(120, 122, (32, 32, 3), np.uint8) for _ in range(20)]) == 0
+
+
 def test_never_more_than_one_for_a_picture(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(duplicates, "BLOCK", 64)  # several blocks
     images = [real()[0]] * 40
