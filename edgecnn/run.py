@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from edgecnn.errors import UnusableFile, UsageError
-from edgecnn.records import disk_errors, write_whole
+from edgecnn.records import disk_errors, sweep, write_whole
 
 RUNS = Path("runs")
+FILES = ("recipe.yaml", "resolved.yaml", "metrics.jsonl", "batches.jsonl", "curves.png", "confusion.png")
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,10 @@ class Run:
     def batches(self) -> Lines:
         """One line a training step."""
         return Lines(self.path / "batches.jsonl")
+
+    def sweep(self) -> None:
+        """Remove what a killed process left unfinished in the folder itself; only for who alone writes this run."""
+        sweep(self.path, FILES)
 
     def best(self) -> Path:
         """The checkpoint that validation chose; UnusableFile where training has not finished an epoch."""

@@ -96,7 +96,7 @@ class Checkpoints:
         problems = []
         for folder in (self.folder / LAST, self.folder / PREVIOUS):
             try:
-                found = _load(folder)
+                found = read(folder)
             except UnusableFile as error:
                 problems.append(str(error))
                 continue
@@ -148,8 +148,8 @@ def _save(folder: Path, tensors: Tensors, state: State, previous: Path | None = 
         write_json(made / STATE, replace(state, sha256={**hashes, STATE: _seal(to_json(state))}))
 
 
-def _load(folder: Path) -> tuple[Tensors, State]:
-    """UnusableFile, naming the file, where one is missing or damaged."""
+def read(folder: Path) -> tuple[Tensors, State]:
+    """All of a checkpoint; UnusableFile, naming the file, where one is missing or damaged."""
     if not folder.exists():
         raise UnusableFile(f"{folder} is missing")
     state = read_state(folder)

@@ -145,10 +145,13 @@ class Training:
     def run_through(self, started: float) -> TrainRecord:
         """Prepare, train, plot; what can go wrong beforehand does so before a run folder exists."""
         trainer, run = self._prepared()
+        if self.processes.first:
+            run.sweep()  # before looking for checkpoints: it brings back one that was being replaced
+            trainer.checkpoints.sweep()
         if trainer.resume():
             self.listener.message(self._going_on(trainer))
         if self.processes.first:
-            trainer.checkpoints.sweep()
+            self._check_best(run, trainer)
             run.metrics.keep(trainer.state.epoch)
             run.batches.keep(trainer.state.epoch * trainer.steps + trainer.state.step)
         for epoch in trainer.run():
@@ -194,6 +197,13 @@ class Training:
             run = runs.new_run(recipe.name, self.asked.text, dump_recipe(recipe), self.root)
         path = self.processes.from_first(str(run.path).encode() if run else b"")
         return Run(Path(path.decode()))
+
+    def _check_best(self, run: Run, trainer: Trainer) -> None:
+        """UnusableFile, before hours of training, where the best checkpoint so far is missing or damaged."""
+        from edgecnn.train import checkpoint
+
+        if trainer.state.epoch:
+            checkpoint.read(run.best())
 
     def _going_on(self, trainer: Trainer) -> str:
         state, settings = trainer.state, trainer.settings

@@ -252,7 +252,7 @@ def test_run_without_an_export(small_run: SmallRun) -> None:
 def test_damaged_checkpoint(
     small_run: SmallRun, verb: str, file: str, content: bytes | None, words: tuple[str, ...]
 ) -> None:
-    for kept in ("best", "last"):
+    for kept in ("best", "last", "previous"):
         path = small_run.run / "checkpoints" / kept / file
         path.write_bytes(path.read_bytes()[:-100] if content is None else content)
     started = tree(Path.cwd())

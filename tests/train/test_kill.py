@@ -63,7 +63,7 @@ def whole_ones(run: Path) -> None:
     for kept in ("last", "previous", "best"):
         folder = run / "checkpoints" / kept
         if folder.exists():
-            checkpoint._load(folder)
+            checkpoint.read(folder)
     for name in ("recipe.yaml", "resolved.yaml"):
         assert (run / name).stat().st_size > 0
 
