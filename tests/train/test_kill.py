@@ -39,7 +39,7 @@ def small(folder: Path) -> Path:
     - dense: {units: 3}
 """
     data = class_folders(folder / "pictures", train=60, test=2)
-    more = "ema: 0.9, augment: [crop, alternating_flip, cutmix], dtype: float32, layout: channels_last, compile: false"
+    more = "ema: 0.9, augment: [crop, alternating_flip, cutmix]"
     path = recipe(folder / "small.yaml", data, layers=layers, train_more=more)
     path.write_text(path.read_text().replace("epochs: 2", "epochs: 6"))
     return path

@@ -27,6 +27,10 @@ LAYERS = """
 """
 
 
+PINNED = "threads: 1, dtype: float32, layout: channels_last, compile: false"
+"""What would otherwise be timed and chosen, now this way and now that."""
+
+
 @dataclass(frozen=True)
 class Left:
     """What a command left behind: its exit code, and what it said on stdout and stderr."""
@@ -81,7 +85,7 @@ def recipe(
         f"data: {{folder: {data}, val_fraction: 0.2}}\n"
         f"input: {{size: {size}}}\n"
         f"model:\n  layers:{layers}"
-        f"train: {{epochs: 2, batch: 16, lr0: 0.1, warmup_epochs: 1, threads: 1{train_more and ', '}{train_more}}}\n"
+        f"train: {{epochs: 2, batch: 16, lr0: 0.1, warmup_epochs: 1, {PINNED}{train_more and ', '}{train_more}}}\n"
         "quantize: {calibration: {images: 64}}\n"
     )
     return path
