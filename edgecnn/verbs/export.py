@@ -163,7 +163,8 @@ def torch_outputs(module: nn.Module, images: Array, probabilities: bool = False)
     from edgecnn.train.loader import normalise
 
     with torch.inference_mode():
-        logits = torch.cat([module(normalise(part)) for part in torch.split(torch.from_numpy(images), 256)])
+        parts = (torch.from_numpy(np.array(images[i : i + 256])) for i in range(0, len(images), 256))
+        logits = torch.cat([module(normalise(part)) for part in parts])
         return (logits.softmax(1) if probabilities else logits).numpy()
 
 
