@@ -10,6 +10,7 @@ Importing does nothing: each name is loaded when it is first used.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 from typing import Any
 
@@ -25,6 +26,13 @@ _HOMES = {
     "load": "edgecnn.edge.artifact",
 }
 __all__ = ["__version__", "evaluate", "export", "inspect", "load", "predict", "train", "verify"]
+
+
+with contextlib.suppress(ModuleNotFoundError):  # a device has no such room
+    # Loading a package puts it into its parent, once. `train` names a room and a verb: the room is loaded (it is empty
+    # by itself) and taken out again now, so that it doesn't take the verb's place when training imports it.
+    importlib.import_module("edgecnn.train")
+    del globals()["train"]
 
 
 def __getattr__(name: str) -> Any:

@@ -83,3 +83,12 @@ print(answer)
     done = python("-c", BLOCK + predict)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
+
+
+def test_the_verb_train_is_not_the_room_of_that_name() -> None:
+    """Whatever was imported before: importing edgecnn.train.loop must not put the package in the verb's place."""
+    code = (
+        "import edgecnn; first = edgecnn.train; import edgecnn.train.loop; from edgecnn.train import schedule; "
+        "assert edgecnn.train is first and callable(first), edgecnn.train"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=REPO)

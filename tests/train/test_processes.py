@@ -95,7 +95,7 @@ def test_without_shared_statistics_two_processes_learn_something_else(
     """The planted fault: batch norm as each process sees it."""
     more = FULL_RATE
     one = trained(server, tmp_path / "one", asked, 1, paired=False, more=more)
-    with forks("import edgecnn.train.norm; edgecnn.train.norm.share_statistics = lambda model: None") as faulty:
+    with forks("from edgecnn.train import norm; norm.share_statistics = lambda model: None") as faulty:
         two = trained(faulty, tmp_path / "two", asked, 1, paired=True, more=more)
     assert apart(one, two) > 1e-4
 
