@@ -7,9 +7,12 @@ runs/<recipe>[-2, -3 ...]/
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +35,12 @@ class Lines:
         text = "".join(json.dumps(line) + "\n" for line in lines)
         with disk_errors(self.path), self.path.open("a", encoding="utf-8") as file:
             file.write(text)
+
+    def sync(self) -> None:
+        """See that the lines so far outlive a power cut."""
+        if self.path.exists():
+            with disk_errors(self.path), self.path.open("rb") as file:
+                os.fsync(file.fileno())
 
     def read(self) -> list[dict[str, Any]]:
         """All lines; what a crash cut short is left out, and what follows it."""
@@ -86,6 +95,18 @@ class Run:
     def batches(self) -> Lines:
         """One line a training step."""
         return Lines(self.path / "batches.jsonl")
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Be the only one who writes this run, as long as the block runs; UsageError where somebody else is."""
+        folder = os.open(self.path, os.O_RDONLY)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield
+        except BlockingIOError as error:
+            raise UsageError(f"{self.path}: is being trained by another process") from error
+        finally:
+            os.close(folder)
 
     def sweep(self) -> None:
         """Remove what a killed process left unfinished in the folder itself; only for who alone writes this run."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import click
@@ -58,7 +59,7 @@ def train(
         try:
             record = verb(recipe, changed, data_dir=data_dir, listener=view)
         except Interrupted as stopped:
-            stopped.exit_code = 128 + view.signals.number
+            stopped.exit_code = 128 + (view.signals.number or signal.SIGTERM)
             raise
     if first_process():
         show.answer(voice, record, show_models.trained)

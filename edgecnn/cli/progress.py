@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -37,7 +38,7 @@ class TrainingView(Listener):
             TextColumn("{task.fields[note]}"),
             console=self._console,
             transient=True,
-            disable=voice.quiet or not self._console.is_terminal,
+            disable=voice.quiet or not self._console.is_terminal or os.environ.get("RANK", "0") != "0",
         )
         self._task = self._bar.add_task("training", total=None, epoch="", note="")
         self._said = time.monotonic()
@@ -65,6 +66,7 @@ class TrainingView(Listener):
 
     def stop_requested(self) -> bool:
         """Whether a signal came."""
+        self.signals.tell()
         return self.signals.number != 0
 
     def message(self, text: str) -> None:

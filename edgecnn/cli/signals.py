@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Callable
 from types import FrameType, TracebackType
 
 HEARD = (signal.SIGINT, signal.SIGTERM)
+TOGETHER = 1.0
+"""Seconds within which signals are one: a terminal and torchrun each pass a Ctrl-C on."""
 
 
 class Terminated(BaseException):
@@ -26,6 +29,7 @@ class StopSignals:
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
         self._before: dict[int, object] = {}
+        self._came, self._told = 0.0, False
         self.number = 0
         """The signal that came, 0 before."""
 
@@ -44,7 +48,14 @@ class StopSignals:
             signal.signal(number, handler)  # type: ignore[arg-type]
 
     def _remember(self, number: int, frame: FrameType | None) -> None:
-        if self.number:
+        now = time.monotonic()
+        if self.number and now - self._came > TOGETHER:
             at_once(number)
-        self.number = number
-        self._say(f"{signal.Signals(number).name}: saving after this step; once more stops at once")
+        if not self.number:
+            self.number, self._came = number, now
+
+    def tell(self) -> None:
+        """Say what came, once; not from the handler, which may have interrupted somebody who was just speaking."""
+        if self.number and not self._told:
+            self._told = True
+            self._say(f"{signal.Signals(self.number).name}: saving after this step; once more stops at once")

@@ -27,6 +27,7 @@ def pays(input: Tensor, weight: Tensor, stride: Pair, margins: Margins) -> bool:
     return (
         max(stride) > 1
         and weight.shape[1] == 1
+        and input.shape[1] == len(weight)
         and rows % 2 == columns % 2 == 1
         and max(margins.top, margins.bottom) <= rows // 2
         and max(margins.left, margins.right) <= columns // 2

@@ -86,24 +86,32 @@ WINDOWS: dict[str, Callable[[Window, Batch, Places], Window]] = {
 }
 
 
-# --- single pictures, by torchvision ----------------------------------------------------------------------------------
+# --- single pictures --------------------------------------------------------------------------------------------------
 
 
-def cutout() -> v2.Transform:
-    """A grey square of a quarter of the side, somewhere (arXiv:1708.04552)."""
+def cutout(images: Tensor, batch: Batch, share: Places) -> Tensor:
+    """Grey a square of a quarter of the side, somewhere in each picture (arXiv:1708.04552)."""
+    draw, corners = batch.draw(3), []
+    for length in images.shape[1:3]:
+        side = max(1, length // 4)
+        first = draw.integers(0, length - side + 1, size=len(batch.pictures))[share, None]
+        place = np.arange(length)
+        corners.append(torch.from_numpy((place >= first) & (place < first + side)).to(images.device))
+    square = corners[0][:, :, None] & corners[1][:, None, :]
+    return images.masked_fill(square[..., None], 128)
+
+
+def random_augment(images: Tensor, batch: Batch, share: Places) -> Tensor:
+    """torchvision's RandAugment, two changes of strength 9 (arXiv:1909.13719), picture by picture: this takes time."""
     from torchvision.transforms import v2
 
-    return v2.RandomErasing(p=1.0, scale=(1 / 16, 1 / 16), ratio=(1.0, 1.0), value=128)
+    transform = v2.RandAugment(num_ops=2, magnitude=9, fill=128)
+    seeds = batch.draw(4).integers(2**62, size=len(batch.pictures))[share]
+    with _torch_draws_kept():
+        return torch.stack([_seeded(transform, image, seed) for image, seed in zip(images, seeds, strict=True)])
 
 
-def random_augment() -> v2.Transform:
-    """RandAugment with two changes of strength 9 (arXiv:1909.13719)."""
-    from torchvision.transforms import v2
-
-    return v2.RandAugment(num_ops=2, magnitude=9, fill=128)
-
-
-PICTURES: dict[str, Callable[[], v2.Transform]] = {"cutout": cutout, "random_augment": random_augment}
+PICTURES: dict[str, Callable[[Tensor, Batch, Places], Tensor]] = {"cutout": cutout, "random_augment": random_augment}
 
 
 # --- pictures with each other, by torchvision -------------------------------------------------------------------------
@@ -132,7 +140,7 @@ class Augment:
 
     def __init__(self, names: Sequence[str], classes: int) -> None:
         self._windows = [WINDOWS[name] for name in names if name in WINDOWS]
-        self._pictures = [PICTURES[name]() for name in names if name in PICTURES]
+        self._pictures = [PICTURES[name] for name in names if name in PICTURES]
         self._mixes = [MIXES[name](classes) for name in names if name in MIXES]
 
     def share(self, batch: Batch) -> Places:
@@ -149,12 +157,8 @@ class Augment:
 
     def pictures(self, images: Tensor, batch: Batch) -> Tensor:
         """uint8 [n, H, W, 3] -> the same, each picture changed by itself."""
-        for number, transform in enumerate(self._pictures):
-            seeds = batch.draw(10 + number).integers(2**62, size=len(batch.pictures))[self.share(batch)]
-            with _torch_draws_kept():
-                images = torch.stack(
-                    [_seeded(transform, image, seed) for image, seed in zip(images, seeds, strict=True)]
-                )
+        for change in self._pictures:
+            images = change(images, batch, self.share(batch))
         return images
 
     def mix(self, images: Tensor, classes: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:

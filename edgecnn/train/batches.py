@@ -34,11 +34,6 @@ class Batch:
     pictures: Places
     share: Places
 
-    @property
-    def mine(self) -> Places:
-        """int64 [n]: the numbers of this process's pictures and, in front, of their neighbour."""
-        return self.pictures[self.share]
-
     def draw(self, what: int) -> np.random.Generator:
         """A generator for one use, the same on every process."""
         return np.random.default_rng([self.seed, self.epoch, self.step, what])

@@ -47,9 +47,19 @@ class State:
     right: int = 0
     """Over those steps."""
     stopped_early: bool = False
+    pictures: str = ""
+    """How many training pictures there were, and the CRC-32 of their names; empty in old checkpoints."""
     sha256: Mapping[str, str] = field(default_factory=dict, compare=False)
     """Of each file of the folder, by its name; of state.json as it is without its own. Saving fills it in."""
     schema: str = "edgecnn.checkpoint/1"
+
+    def check_pictures(self, pictures: str, folder: Path) -> None:
+        """UsageError where training has other pictures now than when the checkpoint in `folder` was made."""
+        if self.pictures and pictures != self.pictures:
+            raise UsageError(
+                f"{folder}: was trained on other pictures ({self.pictures}; now {pictures}); bring them back as they "
+                "were or train anew"
+            )
 
     def check_labels(self, labels: tuple[str, ...], folder: Path) -> None:
         """UsageError where the pictures have other classes now than when the checkpoint in `folder` was trained."""

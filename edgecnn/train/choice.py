@@ -24,8 +24,8 @@ from edgecnn.train.step import Learner
 
 STEPS, WARMUP, SECONDS = 4, 1, 2.0
 """A trial is so many steps, the first of them not counted; fewer where they take longer than this."""
-PIXELS = 128 * 32 * 32
-"""A trial's batch has about as many pixels, so that it takes seconds whatever the size of the pictures."""
+PIXELS = 2**20
+"""A trial's batch is the recipe's, but has no more pixels than this, so that it takes seconds with large pictures."""
 COMPILE_PAYS = 1800.0
 """Compiling takes a minute or more: worth a try where training will take this many seconds."""
 MARGIN = 1.05
@@ -64,7 +64,7 @@ class Trial:
 
 
 def fastest(
-    build: Callable[[], nn.Module], pictures: Split, settings: Settings, choices: Open
+    build: Callable[[], nn.Module], pictures: Split, settings: Settings, choices: Open, say: Callable[[str], None]
 ) -> tuple[Settings, list[Trial]]:
     """Time candidates and settle on one; what was timed, in that order, the first being the plainest.
 
@@ -78,7 +78,13 @@ def fastest(
     for change in _changes(choices):
         if change.get("compile") and len(pictures.train) * settings.epochs / best.images_per_s < COMPILE_PAYS:
             continue
-        trial = _timed(build, pictures, replace(settings, **change))
+        try:
+            trial = _timed(build, pictures, replace(settings, **change))
+        except Exception as error:
+            if not change.get("compile"):
+                raise
+            say(f"torch.compile does not work here ({str(error).strip().splitlines()[0]}): training without it")
+            continue
         trials.append(trial)
         if trial.images_per_s > MARGIN * best.images_per_s:
             best, settings = trial, replace(settings, **change)
@@ -104,7 +110,7 @@ def _timed(build: Callable[[], nn.Module], split: Split, settings: Settings) -> 
     """The speed of the real step, on real pictures, with a model of its own."""
     pictures = split.train
     height, width = pictures.images.shape[1:3]
-    count = max(2, min(settings.batch, PIXELS // (height * width), len(pictures)))
+    count = min(settings.batch, max(16, PIXELS // (height * width)), len(pictures))
     settings = replace(settings, batch=count)
     learner = Learner(build(), settings)
     learner.model.train()

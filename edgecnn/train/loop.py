@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from edgecnn.errors import Diverged, Interrupted, UsageError
+from edgecnn.errors import Diverged, Interrupted, UnusableFile, UsageError
 from edgecnn.train.average import Average
 from edgecnn.train.batches import Batch, Places, batch_of, order
 from edgecnn.train.checkpoint import Checkpoints, State, Tensors
@@ -27,7 +27,7 @@ from edgecnn.train.packed import pack, unpack
 from edgecnn.train.processes import ALONE, Processes
 from edgecnn.train.schedule import learning_rate
 from edgecnn.train.settings import Epoch, Progress, Settings, Step
-from edgecnn.train.step import Learner
+from edgecnn.train.step import Learner, memory_errors
 
 REPORT_SECONDS = 0.25
 SAVE_SECONDS = 600.0
@@ -46,6 +46,9 @@ class Journal(Protocol):
 
     def epoch(self, epoch: Epoch) -> None:
         """A line of metrics.jsonl."""
+
+    def sync(self) -> None:
+        """A checkpoint comes next: see that the lines so far outlive a power cut."""
 
     def progress(self, progress: Progress) -> None:
         """A few times a second."""
@@ -77,7 +80,7 @@ class Trainer:
         self.loader = Loader(pictures.train, len(pictures.labels), settings.augment, self.device)
         self.val_images, self.val_classes = on_device(pictures.val, self.device)
         self.steps = len(self.loader) // settings.batch
-        self.state = State(0, 0.0, -1.0, 0, pictures.labels)
+        self.state = State(0, 0.0, -1.0, 0, pictures.labels, pictures=self.loader.identity)
         self._saved = time.monotonic()
 
     @property
@@ -97,14 +100,19 @@ class Trainer:
             return False
         tensors, self.state = found
         self.state.check_labels(self.labels, self.checkpoints.folder)
-        self.model.load_state_dict(dict(tensors.model))
-        restore(self.model, self.learner.optimizer, tensors.optimizer)
-        if self.average:
-            self.average.model.load_state_dict(dict(tensors.average))
+        self.state.check_pictures(self.loader.identity, self.checkpoints.folder)
+        try:
+            self.model.load_state_dict(dict(tensors.model))
+            restore(self.model, self.learner.optimizer, tensors.optimizer)
+            if self.average:
+                self.average.model.load_state_dict(dict(tensors.average))
+        except (RuntimeError, KeyError) as error:
+            first = str(error).splitlines()[-1].strip()
+            raise UnusableFile(f"{self.checkpoints.folder}: does not fit the recipe's model ({first})") from error
         return True
 
     def _newest(self) -> tuple[Tensors, State] | None:
-        """The first process reads; the others may be on machines that have no such folder."""
+        """The first process reads: where it falls back to the checkpoint before, all of them do."""
         if self.processes.world == 1:
             return self.checkpoints.newest(self.journal.message)
         found = self.checkpoints.newest(self.journal.message) if self.processes.first else None
@@ -131,16 +139,14 @@ class Trainer:
         places = order(self.settings.seed, epoch, len(self.loader))
         meter = Meter(self, places)
         for step in range(self.state.step, self.steps):
-            if self._stop():
-                meter.flush()
-                self._save_within()
-                raise Interrupted(f"stopped after step {step} of {self.steps} in epoch {epoch + 1}, and saved")
-            if time.monotonic() - self._saved > SAVE_SECONDS:
+            self._stop_here(meter, step)
+            if self.state.step and time.monotonic() - self._saved > SAVE_SECONDS:
                 meter.flush()
                 self._save_within()
             batch = self._batch(places, step)
             loss, right = self._step(batch)
             meter.add(batch, loss, right)
+        self._stop_here(meter, self.steps)
         meter.flush()
         return self._rate(epoch, self.steps - 1)
 
@@ -162,8 +168,16 @@ class Trainer:
     def _rate(self, epoch: int, step: int) -> float:
         return learning_rate(self.settings, epoch + step / self.steps)
 
-    def _stop(self) -> bool:
-        return self.processes.any(self.journal.stop_requested(), self.device)
+    def _stop_here(self, meter: Meter, step: int) -> None:
+        """Interrupted, with everything saved, where somebody asked any of the processes to stop."""
+        if not self.processes.any(self.journal.stop_requested(), self.device):
+            return
+        meter.flush()
+        if not (self.state.step or self.state.epoch):
+            raise Interrupted("stopped before the first step: there is nothing to save")
+        self._save_within()
+        self.processes.wait()  # torchrun ends the others as soon as one of them leaves
+        raise Interrupted(f"stopped after step {step} of {self.steps} in epoch {self.state.epoch + 1}, and saved")
 
     # --- validation ---------------------------------------------------------------------------------------------------
 
@@ -191,13 +205,13 @@ class Trainer:
         )
 
     def _logits(self, images: Tensor) -> Tensor:
-        """float32 [N, K] of the measured model, in batches, without augmentation."""
+        """float32 [N, K] of the measured model, in batches, without augmentation; in float32, as it is exported."""
         model = self.measured.eval()
         parts = []
-        with torch.inference_mode(), self.learner.precision():
-            for part in torch.split(images, 512):
+        with torch.inference_mode(), memory_errors(self.settings.batch):
+            for part in torch.split(images, self.settings.batch):
                 floats = normalise(part.to(self.device)).contiguous(memory_format=self.learner.layout)
-                parts.append(model(floats).float())
+                parts.append(model(floats))
         return torch.cat(parts)
 
     def val_predictions(self) -> tuple[np.ndarray, np.ndarray]:
@@ -212,9 +226,12 @@ class Trainer:
         best, best_epoch = (val_top1, epoch) if better else (before.best_val_top1, before.best_epoch)
         patience = self.settings.patience
         early = patience is not None and epoch - best_epoch >= patience and epoch < self.settings.epochs
-        self.state = State(epoch, val_top1, best, best_epoch, self.labels, stopped_early=early)
+        self.state = State(
+            epoch, val_top1, best, best_epoch, self.labels, stopped_early=early, pictures=self.state.pictures
+        )
         if not self.processes.first:
             return
+        self.journal.sync()
         tensors = self._tensors()
         if better:
             # Before `last`: where that can't be written any more, the epoch is done again and both come out right.
@@ -224,8 +241,9 @@ class Trainer:
 
     def _save_within(self) -> None:
         """A checkpoint between two steps."""
-        if self.processes.first and (self.state.step or self.state.epoch):
+        if self.processes.first:
             self._check_weights(0.0)
+            self.journal.sync()
             self.checkpoints.save_last(self._tensors(), self.state)
         self._saved = time.monotonic()
 

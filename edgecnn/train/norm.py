@@ -64,8 +64,9 @@ class _Shared(torch.autograd.Function):
         normalised = (values - _wide(mean.float(), input)) * _wide(inverse.float(), input)
         ctx.save_for_backward(normalised, weight, inverse.float(), count)
         output = (normalised * _wide(weight, input) + _wide(bias, input)).to(input.dtype)
-        ctx.mark_non_differentiable(mean, variance, count)
-        return output, mean.float(), variance.float(), count.float()
+        statistics = (mean.float(), variance.float(), count.float())
+        ctx.mark_non_differentiable(*statistics)
+        return output, *statistics
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
+
+from edgecnn.errors import DeviceError
 
 
 @dataclass(frozen=True)
@@ -42,19 +44,42 @@ class Processes:
             return flag
         return bool(self.sum(torch.tensor(float(flag), device=device)))
 
+    def sum_gradients(self, model: nn.Module) -> None:
+        """Sum every gradient over all processes, as one run of numbers in the order of the parameters.
+
+        DistributedDataParallel would send while the backward pass still runs, but lays its buckets out anew after the
+        first step: with three processes or more a resumed run would then add in another order.
+        """
+        if self.world == 1:
+            return
+        gradients = [p.grad for p in model.parameters() if p.grad is not None]
+        together = torch.cat([gradient.reshape(-1) for gradient in gradients])
+        dist.all_reduce(together)
+        for gradient, summed in zip(gradients, torch.split(together, [g.numel() for g in gradients]), strict=True):
+            gradient.copy_(summed.view_as(gradient))
+
+    def spread(self, model: nn.Module) -> None:
+        """Give all processes the first one's weights and statistics."""
+        for value in model.state_dict().values():
+            dist.broadcast(value, 0)
+
+    def wait(self) -> None:
+        """Until all are here."""
+        if self.world > 1:
+            dist.barrier()
+
     def from_first(self, content: bytes) -> bytes:
         """What the first process has, on all of them."""
         if self.world == 1:
             return content
-        device = torch.device("cuda", self.local_rank) if dist.get_backend() == "nccl" else torch.device("cpu")
-        length = torch.tensor(len(content), device=device)
+        length = torch.tensor(len(content))
         dist.broadcast(length, 0)
         if not self.first:
             content = bytes(int(length))
-        values = torch.frombuffer(bytearray(content), dtype=torch.uint8).to(device) if int(length) else None
+        values = torch.frombuffer(bytearray(content), dtype=torch.uint8) if int(length) else None
         if values is not None:
             dist.broadcast(values, 0)
-            content = values.cpu().numpy().tobytes()
+            content = values.numpy().tobytes()
         return content
 
 
@@ -74,10 +99,15 @@ def joined() -> Iterator[Processes]:
     if found.world == 1:
         yield ALONE
         return
-    if torch.cuda.is_available():
+    cuda = found.local_rank < torch.cuda.device_count()
+    if cuda:
         torch.cuda.set_device(found.local_rank)
-    dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    dist.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo")
     try:
         yield found
+    except (dist.DistBackendError, RuntimeError) as error:
+        if isinstance(error, dist.DistBackendError) or "Connection closed" in str(error) or "gloo" in str(error):
+            raise DeviceError("another of the processes stopped; its message says why") from error
+        raise
     finally:
         dist.destroy_process_group()

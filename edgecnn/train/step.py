@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
@@ -22,21 +21,21 @@ LAYOUTS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_
 class Learner:
     """A model and its optimizer as the settings say: device, precision, memory layout, compiled or not, one or many.
 
-    `model` holds the weights; several processes wrap it, so that gradients are averaged and batch norm is shared.
+    `model` holds the weights, the same in all processes: gradients and batch-norm statistics are summed over them.
     """
 
     def __init__(self, model: nn.Module, settings: Settings, processes: Processes = ALONE) -> None:
         self.settings, self.processes = settings, processes
-        self.device = _device(settings, processes)
+        self.device = _device(settings)
         self.layout = LAYOUTS[settings.layout]
         self.model = model.to(self.device, memory_format=self.layout)  # type: ignore[call-overload]
         self.optimizer = optimizer_of(self.model, settings)
         self._run: nn.Module = self.model
         if processes.world > 1:
             norm.share_statistics(self.model)
-            self._run = _averaging_gradients(self.model)
+            processes.spread(self.model)
         if settings.compile:
-            self._run = torch.compile(self._run)  # type: ignore[assignment]
+            self._run = torch.compile(self.model, dynamic=False)  # type: ignore[assignment]
 
     def step(self, images: Tensor, classes: Tensor, lr: float) -> tuple[Tensor, Tensor]:
         """Learn from this process's part of a batch: float32 [n, 3, H, W] with int64 [n] or float [n, K] classes.
@@ -54,7 +53,8 @@ class Learner:
             )
             loss = total / settings.batch
             self.optimizer.zero_grad(set_to_none=True)
-            (loss * self.processes.world).backward()  # type: ignore[no-untyped-call] # gradients are averaged over the processes
+            loss.backward()  # type: ignore[no-untyped-call]
+            self.processes.sum_gradients(self.model)
             if settings.clip_norm is not None:
                 nn.utils.clip_grad_norm_(self.model.parameters(), settings.clip_norm)
             self.optimizer.step()
@@ -68,16 +68,9 @@ class Learner:
         return nullcontext()
 
 
-def _averaging_gradients(model: nn.Module) -> nn.Module:
-    """Buffers need no broadcast: shared batch norm keeps them equal."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*broadcast_buffers.*")  # its successor came with torch 2.13
-        return nn.parallel.DistributedDataParallel(model, broadcast_buffers=False)
-
-
-def _device(settings: Settings, processes: Processes) -> torch.device:
+def _device(settings: Settings) -> torch.device:
     if settings.device == "cuda":
-        return torch.device("cuda", processes.local_rank)
+        return torch.device("cuda", torch.cuda.current_device())
     torch.set_num_threads(settings.threads)
     allocator.keep_freed_memory()
     return torch.device(settings.device)

@@ -58,7 +58,8 @@ def _open(asked: Train, sharing: int) -> Open:
     from edgecnn.train.choice import Open, compilers
 
     cores = max(1, len(os.sched_getaffinity(0)) // sharing)
-    threads = (cores, 1) if cores > 1 and asked.device == "cpu" else (cores,)
+    halves = tuple(cores >> shift for shift in range(cores.bit_length()))  # 12, 6, 3, 1
+    threads = halves if asked.device == "cpu" else (cores,)
     compiled = (False, True) if compilers() and sharing == 1 else (False,)
     return Open(
         dtypes=("float32", "bfloat16") if asked.dtype == "auto" else (asked.dtype,),
@@ -86,7 +87,7 @@ def _settled(asked: Train, settings: Settings) -> Train:
 def _timed(asked: Train, choices: Open, network: Network, pictures: Split, say: Callable[[str], None]) -> Train:
     from edgecnn.train.choice import fastest
 
-    settings, trials = fastest(network.build, pictures, _settings(asked, choices), choices)
+    settings, trials = fastest(network.build, pictures, _settings(asked, choices), choices, say)
     say(_told(settings, trials))
     return _settled(asked, settings)
 

@@ -6,13 +6,14 @@ import dataclasses
 import importlib.util
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgecnn import run as runs
 from edgecnn.data import Dataset, DataSpec, open_dataset
-from edgecnn.errors import MissingExtra, UsageError
+from edgecnn.errors import MissingExtra, UnusableFile, UsageError
 from edgecnn.metrics import Array, confusion
 from edgecnn.nn.network import Network
 from edgecnn.packaged import find_recipe
@@ -131,8 +132,15 @@ class Mute(Listener):
         """What the listener says."""
         return self._listener.stop_requested()
 
+    def started(self, run: Path) -> None:
+        """From now on a signal saves first, here too."""
+        self._listener.started(run)
+
     def steps(self, steps: Sequence[Step]) -> None:
-        """Somebody else writes them down."""
+        """The first process writes them down."""
+
+    def sync(self) -> None:
+        """Nothing is written here."""
 
 
 class Training:
@@ -145,6 +153,10 @@ class Training:
     def run_through(self, started: float) -> TrainRecord:
         """Prepare, train, plot; what can go wrong beforehand does so before a run folder exists."""
         trainer, run = self._prepared()
+        with run.held() if self.processes.first else nullcontext():
+            return self._trained(trainer, run, started)
+
+    def _trained(self, trainer: Trainer, run: Run, started: float) -> TrainRecord:
         if self.processes.first:
             run.sweep()  # before looking for checkpoints: it brings back one that was being replaced
             trainer.checkpoints.sweep()
@@ -203,7 +215,12 @@ class Training:
         from edgecnn.train import checkpoint
 
         if trainer.state.epoch:
-            checkpoint.read(run.best())
+            try:
+                checkpoint.read(run.checkpoints / "best")
+            except UnusableFile as error:
+                raise UnusableFile(
+                    f"{error}; copy {run.checkpoints / 'last'} in its place to go on from the last epoch's weights"
+                ) from error
 
     def _going_on(self, trainer: Trainer) -> str:
         state, settings = trainer.state, trainer.settings
@@ -244,6 +261,11 @@ class RunJournal:
     def steps(self, steps: Sequence[Step]) -> None:
         """Lines of batches.jsonl."""
         self._run.batches.add([dataclasses.asdict(step) for step in steps])
+
+    def sync(self) -> None:
+        """See that both files outlive a power cut."""
+        self._run.batches.sync()
+        self._run.metrics.sync()
 
     def epoch(self, epoch: Epoch) -> None:
         """A line of metrics.jsonl."""

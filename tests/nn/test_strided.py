@@ -76,5 +76,6 @@ def test_where_it_does_not_pay_torch_does_it() -> None:
         assert not strided.pays(image.detach(), weight, (2, 2), same)
         assert not strided.pays(image, torch.randn(8, 8, 3, 3), (2, 2), same)
         assert not strided.pays(image, torch.randn(8, 1, 2, 2), (2, 2), same)
+        assert not strided.pays(torch.randn(2, 1, 16, 16, requires_grad=True), weight, (2, 2), same), "one channel to 8"
         assert not strided.pays(image, weight, (2, 2), Margins(2, 2, 2, 2))
     assert not strided.pays(image, weight, (2, 2), same)

@@ -42,10 +42,14 @@ class Forks:
         folder: Path,
         *,
         signal_after: float | None = None,
+        once_there_is: str = "",
         number: int = signal.SIGKILL,
         environments: Sequence[Mapping[str, str]] = ({},),
     ) -> Ended:
-        """Run the command line in `folder`, once an environment, side by side; a signal to all after some seconds."""
+        """Run the command line in `folder`, once an environment, side by side.
+
+        A signal goes to all of them after some seconds, counted from when there is a certain file in `folder`.
+        """
         output = folder / "output.txt"
         asked = {
             "arguments": [str(argument) for argument in arguments],
@@ -53,6 +57,7 @@ class Forks:
             "output": str(output),
             "environments": [dict(environment) for environment in environments],
             "after": signal_after,
+            "file": once_there_is,
             "number": number,
         }
         assert self._server.stdin is not None
@@ -90,7 +95,7 @@ def serve() -> None:
         asked = json.loads(line)
         started = time.monotonic()
         children = [_fork(asked, environment) for environment in asked["environments"]]
-        codes = _wait(children, started, asked["after"], asked["number"])
+        codes = _wait(children, asked)
         print(json.dumps({"codes": codes, "seconds": time.monotonic() - started}), flush=True)
 
 
@@ -118,16 +123,20 @@ def _fork(asked: Mapping[str, Any], environment: Mapping[str, str]) -> int:
         os._exit(code)
 
 
-def _wait(children: Sequence[int], started: float, after: float | None, number: int) -> list[int]:
+def _wait(children: Sequence[int], asked: Mapping[str, Any]) -> list[int]:
     codes: dict[int, int] = {}
+    after, started = asked["after"], time.monotonic()
+    file = Path(asked["folder"], asked["file"])
     while len(codes) < len(children):
+        if not file.exists():
+            started = time.monotonic()
         for child in set(children) - set(codes):
             done, status = os.waitpid(child, os.WNOHANG)
             if done:
                 codes[child] = os.waitstatus_to_exitcode(status)
         if after is not None and time.monotonic() - started > after:
             for child in set(children) - set(codes):
-                os.kill(child, number)
+                os.kill(child, asked["number"])
             after = None
         time.sleep(0.002)
     return [codes[child] for child in children]

@@ -70,6 +70,9 @@ class Heard:
     def epoch(self, epoch: Epoch) -> None:
         self.epochs.append(epoch)
 
+    def sync(self) -> None:
+        pass
+
     def progress(self, progress: Progress) -> None:
         self.reports.append(progress)
 

@@ -27,7 +27,7 @@ def played(monkeypatch: pytest.MonkeyPatch, speeds: dict[tuple[str, int, str, bo
 
 
 def chosen(choices: Open = ALL, epochs: int = 4) -> tuple[tuple[str, int, str, bool], int]:
-    settings, trials = fastest(net, SPLIT, replace(SETTINGS, epochs=epochs), choices)
+    settings, trials = fastest(net, SPLIT, replace(SETTINGS, epochs=epochs), choices, lambda _: None)
     return (settings.dtype, settings.threads, settings.layout, settings.compile), len(trials)
 
 
@@ -63,8 +63,21 @@ def test_what_a_recipe_names_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_a_real_trial() -> None:
     choices = Open(("float32", "bfloat16"), (1,), ("channels_last",), (False,))
-    settings, trials = fastest(lambda: net(seed=1), SPLIT, replace(SETTINGS, batch=32), choices)
+    settings, trials = fastest(lambda: net(seed=1), SPLIT, replace(SETTINGS, batch=32), choices, lambda _: None)
     assert settings.dtype in ("float32", "bfloat16")
     assert [trial.dtype for trial in trials] == ["float32", "bfloat16"]
     assert min(trial.images_per_s for trial in trials) > 0
     assert str(trials[1]) == "bfloat16, 1 thread, channels-last"
+
+
+def test_a_compiler_that_fails_is_said_and_done_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    def timed(build: Any, split: Split, settings: Any) -> Trial:
+        if settings.compile:
+            raise RuntimeError("InductorError: /bin/false failed\nand much more")
+        return Trial(settings.dtype, settings.threads, settings.layout, settings.compile, 1.0)
+
+    monkeypatch.setattr(choice, "_timed", timed)
+    said: list[str] = []
+    settings, _ = fastest(net, SPLIT, replace(SETTINGS, epochs=1000), ALL, said.append)
+    assert not settings.compile
+    assert said == ["torch.compile does not work here (InductorError: /bin/false failed): training without it"]

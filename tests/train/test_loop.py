@@ -148,10 +148,12 @@ def test_stopped_between_any_two_steps_it_goes_on_to_the_same_weights(
 ) -> None:
     whole, parts = Heard(), Heard(stop_after=after)
     list(trainer(tmp_path / "whole", net(layers), whole, **changed).run())
-    with pytest.raises(Interrupted, match=f"stopped after step {after % 9} of 9 in epoch {after // 9 + 1}, and saved"):
+    with pytest.raises(
+        Interrupted, match=f"stopped after step {after % 10} of 9 in epoch {after // 10 + 1}, and saved"
+    ):
         list(trainer(tmp_path / "parts", net(layers), parts, **changed).run())
     state = checkpoint.read_state(tmp_path / "parts/last")
-    assert (state.epoch, state.step) == (after // 9, after % 9)
+    assert (state.epoch, state.step) == (after // 10, after % 10), "asked before each of nine steps, and after them"
     torch.manual_seed(99)  # another process stands elsewhere
     rest = Heard()
     second = trainer(tmp_path / "parts", net(layers, seed=5), rest, **changed)

@@ -16,7 +16,7 @@ from torch import nn
 from edgecnn.run import Run
 from edgecnn.train import norm
 from tests.train.forks import Forks, forks
-from tests.train.test_kill import free_port, pair
+from tests.train.test_kill import free_port, group
 from tests.verbs.small_runs import class_folders, recipe
 
 LAYERS = """
@@ -46,7 +46,7 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def trained(server: Forks, folder: Path, asked: Path, epochs: int, *, paired: bool, more: tuple[str, ...] = ()) -> Path:
     folder.mkdir()
-    environments = pair(free_port()) if paired else [{}]
+    environments = group(2) if paired else [{}]
     ended = server.run(["train", asked, f"train.epochs={epochs}", *more], folder, environments=environments)
     assert set(ended.codes) == {0}, ended.said
     return folder / "runs/small"
