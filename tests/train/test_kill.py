@@ -47,11 +47,14 @@ def small(folder: Path) -> Path:
 
 
 def result(run: Path) -> dict[str, Any]:
-    """What has to come out the same: weights, momentum, averages, the batch log, and the figures of each epoch."""
+    """What has to come out the same: weights, momentum, averages, the batch log, and the figures of each epoch.
+
+    `previous` is whole, but may be older: a process can die between exchanging `last` and keeping the one it replaced.
+    """
     made = Run(run)
     found: dict[str, Any] = {"batches": made.batches.path.read_text(), "recipe": made.resolved.read_text()}
     found["epochs"] = [{k: v for k, v in line.items() if k not in TIMES} for line in made.metrics.read()]
-    for kept in ("last", "previous", "best"):
+    for kept in ("last", "best"):
         for file in sorted((run / "checkpoints" / kept).iterdir()):
             found[f"{kept}/{file.name}"] = file.read_bytes()
     return found
@@ -118,6 +121,7 @@ def test_killed_at_random_moments(server: Forks, tmp_path: Path, processes: int,
         whole_ones(run)
         resumed = server.run(["train", "runs/small"], folder, environments=environments())
         assert set(resumed.codes) == {0}, resumed.said
+        whole_ones(run)
         assert result(run) == expected, f"killed after {moment:.3f} s of {whole.seconds:.3f}"
         assert leftovers(run) == []
         hit += 1
@@ -140,13 +144,7 @@ def test_a_signal_saves_within_a_step(server: Forks, tmp_path: Path, number: int
     assert len(lines) == state.epoch * 9 + state.step, "nothing trained is lost"
     resumed = server.run(["train", "runs/small"], tmp_path)
     assert resumed.codes == (0,), resumed.said
-    expected = result(tmp_path / "whole/small")
-    found_now = result(tmp_path / "runs/small")
-    for kept in ("previous/state.json", "previous/model.safetensors", "previous/optimizer.safetensors"):
-        del expected[kept], found_now[kept]
-    assert {k: v for k, v in found_now.items() if not k.startswith("previous")} == {
-        k: v for k, v in expected.items() if not k.startswith("previous")
-    }
+    assert result(tmp_path / "runs/small") == result(tmp_path / "whole/small")
 
 
 def test_a_signal_to_several_processes_saves_too(server: Forks, tmp_path: Path) -> None:

@@ -126,7 +126,7 @@ def test_predict_and_eval_answer_alike(
     labels = sorted(folder.name for folder in (root / "train").iterdir())
     path = recipe(tmp_path / "jpegs.yaml", root, layers=LAYERS.replace("UNITS", str(len(labels))), size=32)
     path.write_text(path.read_text().replace("{size: 32}", f"{{size: 32, resize: {resize}}}"))
-    run = train(path, {"train.epochs": 3}, root=tmp_path / "runs").run
+    run = train(path, {"train.epochs": 10}, root=tmp_path / "runs").run
     export(run, targets=["tflite"], out=tmp_path / "export")
 
     torch = evaluate(run, monkeypatch).labels(labels)
