@@ -11,12 +11,15 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 ROOT = Path(__file__).parents[2]
 
@@ -86,10 +89,15 @@ def forks(first: str = "") -> Iterator[Forks]:
 def serve() -> None:
     """Answer lines until there are no more."""
 
-    import edgecnn.cli
+    import edgecnn.cli.progress
+    import edgecnn.cli.show_models
     import edgecnn.train.choice
     import edgecnn.train.loop
     import edgecnn.verbs.train  # noqa: F401
+    from edgecnn import plots
+
+    with tempfile.TemporaryDirectory() as folder:  # what matplotlib looks for at its first picture, it finds now
+        plots.confusion(np.ones((2, 2), np.int64), "ab", Path(folder, "x.png"))
 
     for line in sys.stdin:
         asked = json.loads(line)
