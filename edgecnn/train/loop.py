@@ -191,17 +191,16 @@ class Trainer:
         loss_sum, right_sum = (float(v) for v in self.processes.sum(torch.stack([loss, right])))
         count = len(self.val_classes)
         self._check_weights(loss_sum)
-        state, epoch = self.state, self.state.epoch + 1
-        pictures = self.steps * self.settings.batch
+        state = self.state
         return Epoch(
-            epoch,
-            state.loss_sum / self.steps,
-            state.right / pictures,
-            loss_sum / count,
-            right_sum / count,
-            lr,
-            0.0,
-            0.0,
+            epoch=state.epoch + 1,
+            train_loss=state.loss_sum / self.steps,
+            train_top1=state.right / (self.steps * self.settings.batch),
+            val_loss=loss_sum / count,
+            val_top1=right_sum / count,
+            lr=lr,
+            images_per_s=0.0,  # these two are `run`'s to fill in
+            seconds=0.0,
         )
 
     def _logits(self, images: Tensor) -> Tensor:
