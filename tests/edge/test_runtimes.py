@@ -12,7 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgecnn.edge.runtimes import Runtime, all_runtimes, find_runtime, runtime_for
+from edgecnn import packaged
+from edgecnn.edge import artifact
+from edgecnn.edge.runtimes import Port, Runtime, all_runtimes, find_runtime, runtime_for
 from edgecnn.errors import MissingExtra, UsageError
 from edgecnn.formats import all_formats
 from tests.graph.small_nets import Net, pictures
@@ -54,6 +56,25 @@ def test_names_are_unique_and_unknown_ones_get_a_hint() -> None:
         find_runtime("lite")
     with pytest.raises(UsageError, match="no runtime reads the format 'gguf'"):
         runtime_for("gguf")
+
+
+@each_runtime
+def test_a_session_says_what_goes_in_and_out(runtime: Runtime, tmp_path: Path) -> None:
+    for form in runtime.reads:
+        session = runtime.open(write(form, tmp_path / form), 1)
+        (given,), (made,) = session.inputs, session.outputs
+        assert (given.name, given.dtype, len(given.shape)) == ("image", "uint8", 4)
+        assert (made.name, made.dtype, made.shape[1]) == ("logits", "float32", 7)
+        if runtime.name != "null":
+            assert given.shape == (1, 6, 6, 3)
+
+
+def test_a_quantized_tflite_file_says_its_grids(tmp_path: Path) -> None:
+    folder = packaged.HERE / "models" / "cifar10-ds" / "tflite-int8"
+    session = find_runtime("litert").open(folder / "model.tflite", 1)
+    output = artifact.read_manifest(folder).output
+    assert session.inputs == (Port("image", (1, 32, 32, 3), "uint8", 1 / 128, 128),)
+    assert (session.outputs[0].scale, session.outputs[0].zero_point) == (output.scale, output.zero_point)
 
 
 def test_every_format_has_a_runtime() -> None:

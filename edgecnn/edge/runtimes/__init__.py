@@ -6,6 +6,7 @@ A new engine is one file here with `RUNTIME`, an object that has the four parts 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,8 +18,26 @@ from edgecnn.registry import discover, look_up
 Array = NDArray[Any]
 
 
+@dataclass(frozen=True)
+class Port:
+    """One of a model's inputs or outputs, as its file declares it.
+
+    `shape` has 0 where the file leaves a size open; `dtype` is numpy's name for it. With a scale, an integer value
+    stands for scale * (value - zero_point); formats that say this by operations in the graph have none here.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    scale: float | None = None
+    zero_point: int | None = None
+
+
 class Session(Protocol):
     """A model file that is open and ready."""
+
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
 
     def run(self, *arrays: Array) -> Array:
         """The first output for the inputs, in the order that the file names them; the array is the caller's to keep."""

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from edgecnn.edge.runtimes import Array
+from edgecnn.edge.runtimes import Array, Port
 from edgecnn.errors import MissingExtra, UnusableFile
 
 LIBRARIES = (("ai_edge_litert.interpreter", "ai-edge-litert"), ("tflite_runtime.interpreter", "tflite-runtime"))
@@ -21,8 +21,10 @@ class LiteRTSession:
 
     def __init__(self, interpreter: Any) -> None:
         self._interpreter = interpreter
-        self._inputs = [detail["index"] for detail in interpreter.get_input_details()]
-        self._output = interpreter.get_output_details()[0]["index"]
+        inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
+        self.inputs, self.outputs = tuple(map(_port, inputs)), tuple(map(_port, outputs))
+        self._inputs = [detail["index"] for detail in inputs]
+        self._output = outputs[0]["index"]
 
     def run(self, *arrays: Array) -> Array:
         """The first output, copied out of the interpreter."""
@@ -31,6 +33,13 @@ class LiteRTSession:
         self._interpreter.invoke()
         output: Array = self._interpreter.get_tensor(self._output)
         return output
+
+
+def _port(detail: Any) -> Port:
+    sizes = tuple(max(0, int(size)) for size in detail["shape_signature"])
+    scale, zero_point = detail["quantization"]
+    quantized = (float(scale), int(zero_point)) if scale else (None, None)
+    return Port(detail["name"], sizes, detail["dtype"].__name__, *quantized)
 
 
 class LiteRT:

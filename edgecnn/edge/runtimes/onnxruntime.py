@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from edgecnn.edge.runtimes import Array
+from edgecnn.edge.runtimes import Array, Port
 from edgecnn.errors import MissingExtra, UnusableFile
 
 
@@ -16,12 +16,24 @@ class OnnxRuntimeSession:
 
     def __init__(self, session: Any) -> None:
         self._session = session
-        self._inputs = [given.name for given in session.get_inputs()]
+        self.inputs = tuple(map(_port, session.get_inputs()))
+        self.outputs = tuple(map(_port, session.get_outputs()))
+        self._inputs = [port.name for port in self.inputs]
 
     def run(self, *arrays: Array) -> Array:
         """The first output."""
         output: Array = self._session.run(None, dict(zip(self._inputs, arrays, strict=True)))[0]
         return output
+
+
+DTYPES = {"float": "float32", "double": "float64"}
+"""ONNX's names for element types, where numpy has others."""
+
+
+def _port(given: Any) -> Port:
+    kind = given.type.removeprefix("tensor(").removesuffix(")")
+    sizes = tuple(size if isinstance(size, int) else 0 for size in given.shape)
+    return Port(given.name, sizes, DTYPES.get(kind, kind))
 
 
 class OnnxRuntime:

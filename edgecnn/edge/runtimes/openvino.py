@@ -7,21 +7,28 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from edgecnn.edge.runtimes import Array
+from edgecnn.edge.runtimes import Array, Port
 from edgecnn.errors import MissingExtra, UnusableFile
 
 
 class OpenVINOSession:
     """An inference request of a compiled model."""
 
-    def __init__(self, request: Any) -> None:
-        self._request = request
+    def __init__(self, compiled: Any) -> None:
+        self._request = compiled.create_infer_request()
+        self.inputs, self.outputs = tuple(map(_port, compiled.inputs)), tuple(map(_port, compiled.outputs))
 
     def run(self, *arrays: Array) -> Array:
         """The first output, copied out of the request."""
         results = self._request.infer(list(arrays), share_inputs=True, share_outputs=True)
         output: Array = results[0].copy()
         return output
+
+
+def _port(given: Any) -> Port:
+    sizes = tuple(0 if size.is_dynamic else size.get_length() for size in given.get_partial_shape())
+    name = given.get_any_name() if given.get_names() else ""
+    return Port(name, sizes, given.get_element_type().to_dtype().name)
 
 
 class OpenVINO:
@@ -44,7 +51,7 @@ class OpenVINO:
         except RuntimeError as error:
             reason = next((line for line in reversed(str(error).splitlines()) if line.strip()), "no reason given")
             raise UnusableFile(f"{path}: OpenVINO can't open it ({reason.strip()})") from error
-        return OpenVINOSession(compiled.create_infer_request())
+        return OpenVINOSession(compiled)
 
 
 def library() -> Any:
