@@ -1,4 +1,4 @@
-"""One function a verb: read the flags, call the verb, print its record."""
+"""The verbs about models: from a recipe to a prediction."""
 
 from __future__ import annotations
 
@@ -7,26 +7,12 @@ from pathlib import Path
 
 import click
 
-from edgecnn import __version__
 from edgecnn.cli.options import TARGETS, Voice, data_option, flattened, overrides, threads_option, voice
 
 FOLDER = click.Path(path_type=Path)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(__version__, prog_name="edgecnn")
-def edgecnn() -> None:
-    """From pictures to int8 models that agree on every runtime, with proof.
-
-    \b
-    edgecnn train recipes/quickstart.yaml     a run folder with checkpoints and plots
-    edgecnn export --int8 --target all        TFLite, ONNX and OpenVINO files on one set of scales
-    edgecnn verify                            accuracy and parity on the test split, certified
-    edgecnn predict cifar10-ds PICTURE        a packaged model on your picture
-    """
-
-
-@edgecnn.command()
+@click.command()
 @click.argument("recipe", metavar="RECIPE|RUN")
 @click.argument("settings", nargs=-1, metavar="[KEY=VALUE ...]")
 @click.option("--seed", type=click.IntRange(min=0), help="The same as train.seed=SEED.")
@@ -65,7 +51,7 @@ def train(
         show.answer(voice, record, show_models.trained)
 
 
-@edgecnn.command()
+@click.command()
 @click.argument("recipe", metavar="RECIPE|RUN")
 @data_option
 @voice
@@ -77,7 +63,7 @@ def inspect(recipe: str, data_dir: Path | None, voice: Voice) -> None:
     show.answer(voice, verb(recipe, data_dir=data_dir), show_models.inspected)
 
 
-@edgecnn.command("eval")
+@click.command("eval")
 @click.argument("model", metavar="[RUN|ARTIFACT]", required=False)
 @click.option("--split", type=click.Choice(["test", "val", "train"]), default="test", show_default=True)
 @click.option("--data-source", metavar="SOURCE|FOLDER", help="Other pictures than the model's own.")
@@ -106,7 +92,7 @@ def evaluate(
     show.answer(voice, record, show_models.evaluated)
 
 
-@edgecnn.command()
+@click.command()
 @click.argument("run", metavar="[RUN]", required=False)
 @click.option("--target", "--format", "targets", type=TARGETS, multiple=True, help="tflite, onnx, openvino or all.")
 @click.option("--int8", is_flag=True, help="Static w8a8: int8 weights per channel, 8-bit activations.")
@@ -142,7 +128,7 @@ def export(
     show.answer(voice, record, show_models.exported)
 
 
-@edgecnn.command()
+@click.command()
 @click.argument("export", metavar="[RUN|EXPORT]", required=False)
 @data_option
 @threads_option
@@ -167,7 +153,7 @@ def verify(export: str | None, data_dir: Path | None, threads: int, voice: Voice
         )
 
 
-@edgecnn.command()
+@click.command()
 @click.argument("model", metavar="ARTIFACT")
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE ...", type=FOLDER)
 @click.option("--top", type=click.IntRange(min=1), default=5, show_default=True, help="How many labels.")
@@ -180,93 +166,3 @@ def predict(model: str, images: tuple[Path, ...], top: int, runtime: str | None,
     from edgecnn.verbs.predict import predict as verb
 
     show.answer(voice, verb(model, images, top=top, runtime=runtime, threads=threads), show_models.predicted)
-
-
-@edgecnn.group()
-def data() -> None:
-    """Data sets: which there are, getting one, looking through pictures."""
-
-
-@data.command("list")
-@data_option
-@voice
-def data_list(data_dir: Path | None, voice: Voice) -> None:
-    """The registered data sets and where they lie."""
-    from edgecnn.cli import show
-    from edgecnn.verbs.data import list_sources
-
-    show.answer(voice, list_sources(data_dir), show.sources)
-
-
-@data.command("get")
-@click.argument("name")
-@data_option
-@voice
-def data_get(name: str, data_dir: Path | None, voice: Voice) -> None:
-    """Download a data set and check its checksum."""
-    from edgecnn.cli import show
-    from edgecnn.cli.progress import download
-    from edgecnn.verbs.data import get
-
-    with download(voice, name) as progress:
-        record = get(name, data_dir, progress)
-    show.answer(voice, record, show.got)
-
-
-@data.command("check")
-@click.argument("source", metavar="SOURCE|FOLDER")
-@data_option
-@voice
-def data_check(source: str, data_dir: Path | None, voice: Voice) -> None:
-    """Count the pictures of each class, name every one that can't be read (exit code 3), find near-duplicates.
-
-    Near-duplicates are pictures of one split that are in another too: encoded anew, resized, brightened or mirrored.
-    They make accuracies come out too high. It says which, and leaves with exit code 0: what to do is yours to choose.
-    Where there is no val/, val is what training holds out by default (data.val_fraction=0.1).
-
-    All splits are read, test too; nothing is chosen by what is seen there.
-    """
-    from edgecnn.cli import show
-    from edgecnn.errors import UnusableFile
-    from edgecnn.verbs.data import check, spec_of
-
-    record = check(spec_of(source), data_dir)
-    show.answer(voice, record, show.checked)
-    if record.broken:
-        raise UnusableFile(f"{source}: {len(record.broken)} pictures can't be used; mend or remove them")
-
-
-@edgecnn.group()
-def devices() -> None:
-    """Profiles of the devices that models are made for."""
-
-
-@devices.command("list")
-@voice
-def devices_list(voice: Voice) -> None:
-    """The profiles there are."""
-    from edgecnn.cli import show
-    from edgecnn.verbs.devices import list_devices
-
-    show.answer(voice, list_devices(), show.devices)
-
-
-@devices.command("show")
-@click.argument("name")
-@voice
-def devices_show(name: str, voice: Voice) -> None:
-    """One profile: cores, instruction sets, peak rates with their sources."""
-    from edgecnn.cli import show
-    from edgecnn.verbs.devices import show_device
-
-    show.answer(voice, show_device(name), show.device)
-
-
-@edgecnn.command()
-@voice
-def doctor(voice: Voice) -> None:
-    """What is installed, what is missing, and the command that mends it."""
-    from edgecnn.cli import show
-    from edgecnn.verbs.doctor import doctor as verb
-
-    show.answer(voice, verb(), show.doctored)
