@@ -64,7 +64,8 @@ def test_a_session_says_what_goes_in_and_out(runtime: Runtime, tmp_path: Path) -
         session = runtime.open(write(form, tmp_path / form), 1)
         (given,), (made,) = session.inputs, session.outputs
         assert (given.name, given.dtype, len(given.shape)) == ("image", "uint8", 4)
-        assert (made.name, made.dtype, made.shape[1]) == ("logits", "float32", 7)
+        assert (made.dtype, made.shape[1]) == ("float32", 7)
+        assert made.name in ("logits", "classifier")  # LiteRT gives the tensor's own name, not the signature's
         if runtime.name != "null":
             assert given.shape == (1, 6, 6, 3)
 
