@@ -226,7 +226,7 @@ def test_an_error_half_way_leaves_nothing(root: Path, monkeypatch: pytest.Monkey
     assert fingerprint(load(root)) == fingerprint(load(root, "memory"))
 
 
-SLOW = """
+SLOW = r"""
 import sys, time
 from pathlib import Path
 from edgecnn.data import DataSpec, fingerprint, open_dataset
@@ -235,7 +235,7 @@ from edgecnn.edge import pixels
 load, pause = pixels.load, float(sys.argv[2])
 
 def slow(path, *rest):
-    print("decoded", flush=True)
+    print("decoded\n", end="", flush=True)  # in one write: pictures are decoded by several threads
     image = load(path, *rest)
     time.sleep(pause)
     return image
