@@ -71,11 +71,17 @@ class OpenVINOFormat:
         openvino = _library()
         whole = _read(model)
         outputs = _outputs(whole)
+
+        def found(tensor: Tensor) -> Any:
+            # Of roundings to one grid around a Concat the inner ones go, and a relu that they made needless.
+            names = (tensor_name(tensor), tensor.unrounded, tensor.name)
+            return next(outputs[name] for name in names if name in outputs)
+
         try:
-            parameters = [_parameter(openvino, whole, outputs[tensor_name(tensor)]) for tensor in op.inputs]
-            result = openvino.opset8.result(outputs[tensor_name(op.output)])
-        except KeyError as error:
-            raise UnusableFile(f"{model}: has no tensor {error} of layer '{op.name}'") from error
+            parameters = [_parameter(openvino, whole, found(tensor)) for tensor in op.inputs]
+            result = openvino.opset8.result(found(op.output))
+        except StopIteration as error:
+            raise UnusableFile(f"{model}: has not all tensors of layer '{op.name}'") from error
         path = folder / self.model
         openvino.save_model(openvino.Model([result], parameters), path, compress_to_fp16=False)
         return path

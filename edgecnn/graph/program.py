@@ -17,7 +17,7 @@ from edgecnn.graph.edit import Array, Graph, Node, Shape
 
 ACTIVATIONS = {"Relu": "relu", "Clip": "relu6"}
 FUSES_ACTIVATION = ("Conv", "Gemm", "Add")
-MOVES_VALUES = ("MaxPool", "AveragePool", "ReduceMax", "Flatten")
+MOVES_VALUES = ("MaxPool", "AveragePool", "ReduceMax", "Flatten", "Slice", "ChannelShuffle")
 """Operations whose output lies on their input's grid."""
 GLOBAL_POOLS = ("GlobalAveragePool", "ReduceMax")
 
@@ -43,6 +43,8 @@ class Tensor:
     value: str
     grid: Grid | None = None
     flattened: tuple[int, int, int] | None = None
+    unrounded: str = ""
+    """Of a tensor on a grid that an operation makes: the name of its float value before it is rounded."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,16 @@ class Program:
         """The operations that take a tensor."""
         return [op for op in self.ops if any(given.value == tensor.value for given in op.inputs)]
 
+    def gives_features(self, op: Op) -> bool:
+        """Whether it is a global pool whose [N, C, 1, 1] is only ever taken as features [N, C]."""
+        return op.type in GLOBAL_POOLS and all(taker.type == "Flatten" for taker in self.consumers(op.output))
+
+    def is_nothing(self, op: Op) -> bool:
+        """Whether it is the flatten behind such a pool."""
+        if op.type != "Flatten":
+            return False
+        return any(self.gives_features(made) for made in self.ops if made.output == op.inputs[0])
+
 
 def read_program(graph: Graph) -> Program:
     """The operations of a canonical graph; UsageError where it is not canonical."""
@@ -109,7 +121,11 @@ class _Reader:
     def read(self) -> Program:
         image = self._front()
         for node in self.graph.nodes:
-            if node.op not in ("QuantizeLinear", "DequantizeLinear") and node.name not in self.done:
+            if node.op in ("QuantizeLinear", "DequantizeLinear") or node.name in self.done:
+                continue
+            if node.op == "Reshape":
+                self._shuffle(node)
+            else:
                 self._operation(node)
         return Program(image, tuple(self.ops), self.tensors[self.graph.outputs[0].name])
 
@@ -124,6 +140,15 @@ class _Reader:
         self.tensors |= dict.fromkeys((image.name, pixels.output, planes.output), tensor)
         self.done.add(planes.name)
         return tensor
+
+    def _shuffle(self, first: Node) -> None:
+        """Reshape, Transpose, Reshape: one operation, called after the last of them."""
+        swap = self.graph.consumers(first.output)[0]
+        last = self.graph.consumers(swap.output)[0]
+        self.done |= {swap.name, last.name}
+        inputs = (self.tensors[first.inputs[0]],)
+        groups = {"groups": self.graph.shapes[first.output][1]}
+        self.ops.append(Op("ChannelShuffle", last.name, inputs, self._output(last, last, inputs), attributes=groups))
 
     def _operation(self, node: Node) -> None:
         inputs = tuple(self.tensors[name] for name in node.inputs if self._constant(name) is None)
@@ -143,10 +168,17 @@ class _Reader:
                 output,
                 weights=constants[0] if weighted else None,
                 bias=constants[1] if weighted else None,
-                attributes=dict(node.attributes),
+                attributes={**node.attributes, **self._places(node)},
                 activation=activation,
             )
         )
+
+    def _places(self, node: Node) -> dict[str, Any]:
+        """The constants of a Slice over channels."""
+        if node.op != "Slice":
+            return {}
+        start, end = (int(self.graph.constants[name][0]) for name in node.inputs[1:3])
+        return {"start": start, "end": end}
 
     def _output(self, node: Node, last: Node, inputs: tuple[Tensor, ...]) -> Tensor:
         shape = self.graph.shapes[last.output]
@@ -159,7 +191,7 @@ class _Reader:
             tensor = Tensor(node.name, shape, last.output, None, flattened)
             self.tensors[last.output] = tensor
             return tensor
-        tensor = Tensor(node.name, shape, quantize.output, self._grid(quantize), flattened)
+        tensor = Tensor(node.name, shape, quantize.output, self._grid(quantize), flattened, last.output)
         self.tensors[quantize.output] = tensor
         for dequantize in self.graph.consumers(quantize.output):
             self.tensors[dequantize.output] = tensor

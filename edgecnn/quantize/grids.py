@@ -6,7 +6,7 @@ the LiteRT 8-bit quantization specification.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -26,28 +26,79 @@ SMALLEST_MULTIPLIER = 2.0**-30
 """XNNPACK refuses input * weight / output scales below 2^-32."""
 
 
+FIXED = {"Softmax": Grid(1.0 / 256.0, 0), "Sigmoid": Grid(1.0 / 256.0, 0), "HardSigmoid": Grid(1.0 / 255.0, 0)}
+"""Grids that the LiteRT specification prescribes, and hard_sigmoid's 0..1."""
+LARGEST_MULTIPLIER = 2.0**8
+"""XNNPACK refuses products of two tensors whose scales' product is more than so many output steps."""
+
+
 def decide_grids(program: Program, ranges: Mapping[str, Range]) -> dict[str, Grid]:
     """The grid of each operation's output, by value name."""
     grids = {program.image.value: program.pixels}
+    final = _makers_of_logits(program)
+    ranges = {**ranges, **_shared(program, ranges)}
     for op in program.ops:
-        grids[op.output.value] = _grid_of(op, grids, ranges, final=op.output == program.output)
+        grids[op.output.value] = _grid_of(op, grids, ranges[op.output.value], final=op.output.value in final)
     return grids
 
 
-def _grid_of(op: Op, grids: Mapping[str, Grid], ranges: Mapping[str, Range], final: bool) -> Grid:
+def _shared(program: Program, ranges: Mapping[str, Range]) -> dict[str, Range]:
+    """One range for all that a Concat joins and what it makes of it, by value name.
+
+    Each value is then rounded once, and no engine has to bring a tensor from one grid to another: XNNPACK does that
+    with 8 bits of the scales' ratio (its qs8-vcvt), which moves up to a hundredth of the values by a step.
+    """
+    made_by = {op.output.value: op for op in program.ops}
+    groups: dict[str, set[str]] = {}
+    for op in program.ops:
+        if op.type != "Concat":
+            continue
+        sources = [_source(tensor.value, made_by) for tensor in op.inputs]
+        members = {op.output.value, *(name for name in sources if name in made_by and made_by[name].type not in FIXED)}
+        group = members.union(*(groups.get(name, set()) for name in members))
+        groups |= dict.fromkeys(group, group)
+    return {name: _hull([ranges[member] for member in group]) for name, group in groups.items()}
+
+
+def _source(value: str, made_by: Mapping[str, Op]) -> str:
+    """The value whose grid a value lies on, back through operations that only move values."""
+    while value in made_by and made_by[value].type in MOVES_VALUES:
+        value = made_by[value].inputs[0].value
+    return value
+
+
+def _hull(ranges: Sequence[Range]) -> Range:
+    return Range(min(seen.low for seen in ranges), max(seen.high for seen in ranges))
+
+
+def _makers_of_logits(program: Program) -> set[str]:
+    """The output's value, and those that operations which only move values make it from."""
+    found = {program.output.value}
+    for op in reversed(program.ops):
+        if op.output.value in found and op.type in MOVES_VALUES:
+            found.add(op.inputs[0].value)
+    return found
+
+
+def _grid_of(op: Op, grids: Mapping[str, Grid], seen: Range, final: bool) -> Grid:
     inputs = [grids[tensor.value] for tensor in op.inputs]
     if op.type in MOVES_VALUES:
         return inputs[0]
-    if op.type == "Softmax":
-        return Grid(1.0 / 256.0, 0)
-    seen = ranges[op.output.value]
+    if op.type in FIXED:
+        return FIXED[op.type]
     if final:
         margin = LOGIT_MARGIN / 2 * (seen.high - seen.low)
         seen = Range(seen.low - margin, seen.high + margin)
     if op.type == "Add":
         seen = Range(seen.low * (1 + OFF_THE_TIES), seen.high * (1 + OFF_THE_TIES))
-    floor = max(grid.scale for grid in inputs) / 128.0 if op.type == "Add" else 0.0
-    return asymmetric(seen, floor)
+    return asymmetric(seen, _floor(op, inputs))
+
+
+def _floor(op: Op, inputs: Sequence[Grid]) -> float:
+    """The smallest step that engines can compute an operation's output on."""
+    if op.type == "Add":
+        return max(grid.scale for grid in inputs) / 128.0
+    return inputs[0].scale * inputs[1].scale / LARGEST_MULTIPLIER if op.type == "Mul" else 0.0
 
 
 def asymmetric(seen: Range, floor: float = 0.0) -> Grid:

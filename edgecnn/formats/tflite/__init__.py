@@ -11,7 +11,7 @@ from pathlib import Path
 from edgecnn.formats import Array, Details
 from edgecnn.graph.canonical import IMAGE
 from edgecnn.graph.edit import Graph
-from edgecnn.graph.program import GLOBAL_POOLS, Grid, Op, Program, Tensor, read_program
+from edgecnn.graph.program import Grid, Op, Program, Tensor, read_program
 from edgecnn.records import write_whole
 
 
@@ -32,7 +32,7 @@ class TFLiteFormat:
         """The tensors' quantization, brought from int8 to uint8."""
         from edgecnn.formats.tflite.write import read_grids
 
-        kept = {op.name: op.output.name for op in program.ops if not _is_left_out(op, program)}
+        kept = {op.name: op.output.name for op in program.ops if not program.is_nothing(op)}
         found = read_grids(model)
         return {name: found[tensor] for name, tensor in kept.items() if tensor in found}
 
@@ -42,11 +42,11 @@ class TFLiteFormat:
 
         def name(tensor: Tensor) -> str:
             makers = [maker for maker in program.ops if maker.output == tensor]
-            if makers and _is_left_out(makers[0], program):
+            if makers and program.is_nothing(makers[0]):
                 return name(makers[0].inputs[0])
             return tensor.name
 
-        if _is_left_out(op, program):
+        if program.is_nothing(op):
             return None
         path = folder / self.model
         path.write_bytes(cut(model, [name(tensor) for tensor in op.inputs], name(op.output)))
@@ -63,12 +63,6 @@ class TFLiteFormat:
         from edgecnn.formats.tflite.layout import from_file
 
         return from_file(tensor, values)
-
-
-def _is_left_out(op: Op, program: Program) -> bool:
-    """Whether it is the flatten behind a global pool, which gives features already."""
-    pooled = [made.output for made in program.ops if made.type in GLOBAL_POOLS]
-    return op.type == "Flatten" and op.inputs[0] in pooled
 
 
 FORMAT = TFLiteFormat()

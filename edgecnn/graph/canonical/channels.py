@@ -1,4 +1,4 @@
-"""Cutting a tensor's channels apart, and putting them in another order."""
+"""Cutting a tensor's channels apart, and shuffling them between groups."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from edgecnn.errors import UsageError
 from edgecnn.graph.canonical.nodes import where
-from edgecnn.graph.edit import Array, Graph, Node
+from edgecnn.graph.edit import Graph, Node
 
 CHANNELS = 1
 
@@ -52,31 +52,28 @@ def _slice_constants(graph: Graph, node: Node, rank: int) -> tuple[list[int], li
 
 
 def name_shuffles(graph: Graph) -> None:
-    """Reshape, Transpose, Reshape that only reorders channels becomes Gather (ShuffleNet, arXiv:1707.01083)."""
+    """Reshape, Transpose, Reshape between groups of channels (ShuffleNet, arXiv:1707.01083) get names and constants.
+
+    As one Gather it would be shorter, but OpenVINO 2026.4 folds that into the weights behind it, and wrongly.
+    """
     for first in graph.each("Reshape"):
-        swap = graph.only_consumer(first.output, "Transpose")
-        last = graph.only_consumer(swap.output, "Reshape") if swap is not None else None
-        if swap is None or last is None:
+        nodes = shuffle_at(graph, first)
+        if nodes is None:
             continue
-        order = _channel_order(graph, first, swap, last)
-        if order is None:
-            continue
-        constant = graph.constant(f"{last.name}.order", order)
-        gather = Node("Gather", last.name, [first.inputs[0], constant], list(last.outputs), {"axis": CHANNELS})
-        gather.scope = last.scope or swap.scope or first.scope
-        graph.nodes[graph.nodes.index(last)] = gather
-        graph.nodes.remove(first)
-        graph.nodes.remove(swap)
+        scope = next((node.scope for node in nodes if node.scope), "")
+        for node, part in zip(nodes, ("groups", "swap", "shuffle"), strict=True):
+            node.scope = f"{scope}.{part}".strip(".")
+            if node.op == "Reshape":
+                shape = np.array(graph.shapes[node.output], np.int64)
+                node.inputs, node.attributes = [node.inputs[0], graph.constant(f"{node.name}.shape", shape)], {}
 
 
-def _channel_order(graph: Graph, first: Node, swap: Node, last: Node) -> Array | None:
-    """int64 [C]: the source of each channel, or None where the three nodes do something else."""
-    before, inside = graph.shapes[first.inputs[0]], graph.shapes[first.output]
-    after = graph.shapes[last.output]
-    if len(before) != 4 or before != after or len(inside) != 5 or inside[:1] + inside[3:] != before[:1] + before[2:]:
+def shuffle_at(graph: Graph, first: Node) -> tuple[Node, Node, Node] | None:
+    """The three nodes of a shuffle between groups of channels, of which `first` is the first; None where it is none."""
+    swap = graph.only_consumer(first.output, "Transpose") if first.op == "Reshape" else None
+    last = graph.only_consumer(swap.output, "Reshape") if swap is not None else None
+    if swap is None or last is None or swap.attributes.get("perm") != [0, 2, 1, 3, 4]:
         return None
-    if swap.attributes.get("perm") != [0, 2, 1, 3, 4]:
-        return None
-    groups, each = inside[1:3]
-    order: Array = np.arange(groups * each, dtype=np.int64).reshape(groups, each).T.reshape(-1)
-    return order
+    before, inside, after = (graph.shapes[name] for name in (first.inputs[0], first.output, last.output))
+    fits = len(before) == 4 and len(inside) == 5 and inside[0] == before[0] and inside[3:] == before[2:]
+    return (first, swap, last) if fits and before == after else None

@@ -94,7 +94,17 @@ def name_after_layers(graph: Graph) -> None:
     graph.prune()
 
 
-_SUFFIX = {"Add": "add", "Relu": "relu", "Clip": "relu6", "Flatten": "flatten", "Softmax": "softmax"}
+_SUFFIX = {
+    "Add": "add",
+    "Clip": "relu6",
+    "Concat": "concat",
+    "Flatten": "flatten",
+    "Mul": "mul",
+    "Relu": "relu",
+    "Sigmoid": "sigmoid",
+    "Slice": "slice",
+    "Softmax": "softmax",
+}
 
 
 def put_image_in_front(graph: Graph) -> None:

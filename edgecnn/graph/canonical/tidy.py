@@ -6,6 +6,7 @@ import numpy as np
 import onnx
 
 from edgecnn.errors import UsageError
+from edgecnn.graph.canonical.channels import shuffle_at
 from edgecnn.graph.canonical.nodes import where
 from edgecnn.graph.edit import Graph
 
@@ -26,7 +27,10 @@ def drop_what_does_nothing(graph: Graph) -> None:
 
 def name_flatten(graph: Graph) -> None:
     """A Reshape or Squeeze of [N, C, H, W] to [N, C * H * W] becomes Flatten; one that changes nothing vanishes."""
+    shuffles = [node for first in graph.each("Reshape") for node in shuffle_at(graph, first) or ()]
     for node in graph.each("Reshape", "Squeeze", "Flatten", "Unsqueeze"):
+        if node in shuffles:
+            continue
         before, after = graph.shapes.get(node.inputs[0]), graph.shapes.get(node.output)
         if before is None or after is None:
             continue

@@ -1,10 +1,15 @@
-"""Relu and Clip(0, 6) that stand alone -> RELU, RELU6; Softmax -> SOFTMAX."""
+"""Relu and Clip(0, 6) that stand alone -> RELU, RELU6; Sigmoid, HardSwish -> LOGISTIC, HARD_SWISH; Softmax -> SOFTMAX.
+
+HardSigmoid has no operator: ADD(3) with RELU6, then MUL(1/6), on grids of which the second is a sixth of the first.
+"""
 
 from __future__ import annotations
 
-from edgecnn.formats.tflite.builder import Builder, schema
+import numpy as np
+
+from edgecnn.formats.tflite.builder import Builder, nhwc, schema
 from edgecnn.formats.tflite.ops import writes
-from edgecnn.graph.program import ACTIVATIONS, Op
+from edgecnn.graph.program import ACTIVATIONS, Grid, Op
 
 
 @writes(*ACTIVATIONS)
@@ -22,3 +27,39 @@ def softmax(op: Op, builder: Builder) -> None:
     options.beta = 1.0
     version = 1 if op.output.grid is None else 2
     builder.operator("SOFTMAX", version, [builder.tensor(op.inputs[0])], [builder.tensor(op.output)], options)
+
+
+@writes("Sigmoid")
+def sigmoid(op: Op, builder: Builder) -> None:
+    """Its int8 grid is fixed at 1/256."""
+    version = 1 if op.output.grid is None else 2
+    builder.operator("LOGISTIC", version, [builder.tensor(op.inputs[0])], [builder.tensor(op.output)])
+
+
+@writes("HardSwish")
+def hard_swish(op: Op, builder: Builder) -> None:
+    """x * relu6(x + 3) / 6 (arXiv:1905.02244)."""
+    builder.operator(
+        "HARD_SWISH", 1, [builder.tensor(op.inputs[0])], [builder.tensor(op.output)], schema.HardSwishOptionsT()
+    )
+
+
+@writes("HardSigmoid")
+def hard_sigmoid(op: Op, builder: Builder) -> None:
+    """relu6(x + 3) / 6."""
+    given, grid = op.inputs[0], op.output.grid
+    clipped_grid = None if grid is None else Grid(6.0 * grid.scale, grid.zero_point)
+    clipped = builder.intermediate(f"{op.name}/relu6", nhwc(given.shape), clipped_grid)
+    three, sixth = (_number(builder, f"{op.name}/{name}", value, grid) for name, value in (("3", 3.0), ("6th", 1 / 6)))
+    adding, scaling = schema.AddOptionsT(), schema.MulOptionsT()
+    adding.fusedActivationFunction = schema.ActivationFunctionType.RELU6
+    version = 1 if grid is None else 2
+    builder.operator("ADD", version, [builder.tensor(given), three], [clipped], adding)
+    builder.operator("MUL", version, [clipped, sixth], [builder.tensor(op.output)], scaling)
+
+
+def _number(builder: Builder, name: str, value: float, grid: Grid | None) -> int:
+    """One number; in int8 it is 127 steps of value / 127."""
+    if grid is None:
+        return builder.constant(name, np.array([value], np.float32))
+    return builder.constant(name, np.array([127], np.int8), np.array([value / 127.0], np.float32))

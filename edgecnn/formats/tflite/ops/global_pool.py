@@ -1,13 +1,13 @@
-"""GlobalAveragePool -> MEAN, ReduceMax over rows and columns -> REDUCE_MAX, both straight to [N, C].
+"""GlobalAveragePool -> MEAN, ReduceMax over rows and columns -> REDUCE_MAX.
 
-MEAN with keepDims=False into FULLY_CONNECTED is bit-identical between runtimes; with keepDims=True it is not.
+Both straight to [N, C] where that is what is wanted: MEAN with keepDims=False into FULLY_CONNECTED is bit-identical
+between runtimes; with keepDims=True, which a squeeze-and-excitation block needs, it is not.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from edgecnn.errors import UsageError
 from edgecnn.formats.tflite.builder import Builder, schema
 from edgecnn.formats.tflite.ops import writes
 from edgecnn.graph.program import Op
@@ -26,10 +26,10 @@ def reduce_max(op: Op, builder: Builder) -> None:
 
 
 def _reduce(code: str, op: Op, builder: Builder) -> None:
-    if any(consumer.type != "Flatten" for consumer in builder.program.consumers(op.output)):
-        raise UsageError(f"layer '{op.name}': TFLite's writer wants a flatten or dense layer after a global pool")
+    features = builder.program.gives_features(op)
     options = schema.ReducerOptionsT()
-    options.keepDims = False
+    options.keepDims = not features
     axes = builder.constant(f"{op.name}/axes", np.array([1, 2], np.int32))
     version = 1 if op.output.grid is None else 2
-    builder.operator(code, version, [builder.tensor(op.inputs[0]), axes], [builder.flat(op.output)], options)
+    made = builder.flat(op.output) if features else builder.tensor(op.output)
+    builder.operator(code, version, [builder.tensor(op.inputs[0]), axes], [made], options)
