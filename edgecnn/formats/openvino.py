@@ -37,6 +37,7 @@ class OpenVINOFormat:
             source.write_bytes(to_onnx(graph).SerializeToString())
             model = openvino.convert_model(source)
         _keep_rounding_before_sums(openvino, model)
+        _keep_pools_before_gates(openvino, model)
         _name_by_order(model)
         for key, value in sorted(details.items()):
             model.set_rt_info(value, ["model_info", key])
@@ -146,6 +147,23 @@ def _keep_rounding_before_sums(openvino: Any, model: Any) -> None:
             if producer.get_type_name() == "FakeQuantize" and len(quantized.get_target_inputs()) == 1:
                 low = openvino.opset8.constant(producer.input_value(3).get_node().get_data().min())
                 node.input(place).replace_source_output(openvino.opset8.maximum(quantized, low).output(0))
+
+
+def _keep_pools_before_gates(openvino: Any, model: Any) -> None:
+    """Stop OpenVINO from moving an activation to the front of a max pool: swish falls before it rises, and so differs.
+
+    2026.4.1 does so between a convolution and a swish or hard_swish, and is off by a tenth of the largest value.
+    Nothing is moved across a maximum, here with the least float.
+    """
+    for node in model.get_ops():
+        if node.get_type_name() != "MaxPool":
+            continue
+        takers = list(node.output(0).get_target_inputs())
+        if any(taker.get_node().get_type_name() in ("Swish", "HSwish") for taker in takers):
+            least = openvino.opset8.constant(np.finfo(np.float32).min, dtype=np.float32)
+            kept = openvino.opset8.maximum(node.output(0), least)
+            for taker in takers:
+                taker.replace_source_output(kept.output(0))
 
 
 def _name_by_order(model: Any) -> None:

@@ -181,6 +181,62 @@ def _alone(activation: str) -> Callable[..., st.SearchStrategy[Net]]:
 
 
 @st.composite
+def mul(draw: st.DrawFn) -> Net:
+    """Two branches of one shape, signs and all."""
+    net = start(draw, draw(pairs(2, 7), label="size"))
+    channels = draw(st.integers(3, 6))
+    a, b = front(net, channels, "branch_a"), front(net, channels, "branch_b", gain=draw(st.sampled_from([0.3, 3.0])))
+    return finish(net, net.mul(a, b, "tested"))
+
+
+def _excite(gate: str) -> Callable[..., st.SearchStrategy[Net]]:
+    @st.composite
+    def net_of(draw: st.DrawFn) -> Net:
+        """Squeeze and excitation (arXiv:1709.01507): a channel's mean decides how much of it goes on."""
+        net = start(draw, draw(pairs(2, 7), label="size"))
+        channels = draw(st.integers(3, 8))
+        given = front(net, channels, gain=2.0)
+        squeezed = net.conv(net.global_average_pool(given, "squeeze"), "reduce", draw(st.integers(2, 4)), gain=3.0)
+        excited = net.conv(net.relu(squeezed, "reduced"), "expand", channels, gain=3.0)
+        parts = [given, getattr(net, gate)(excited, "gate")]
+        return finish(net, net.mul(*draw(st.permutations(parts)), "tested"))
+
+    return net_of
+
+
+@st.composite
+def concat(draw: st.DrawFn) -> Net:
+    """Branches whose ranges differ, activations in between, then a layer that reads them all."""
+    net = start(draw, draw(pairs(2, 7), label="size"))
+    parts = [
+        net.activate(
+            front(net, draw(st.integers(1, 5)), f"branch{i}", draw(st.sampled_from([0.3, 1.0, 4.0]))), draw(ACTIVATIONS)
+        )
+        for i in range(draw(st.integers(2, 4), label="branches"))
+    ]
+    return finish(net, net.conv(net.concat(parts, "tested"), "behind", 4))
+
+
+@st.composite
+def cut_channels(draw: st.DrawFn) -> Net:
+    """ShuffleNet's split: one part goes through a layer, and both are put together again."""
+    net = start(draw, draw(pairs(2, 7), label="size"))
+    channels = draw(st.integers(3, 8))
+    given, middle = front(net, channels), draw(st.integers(1, channels - 1))
+    first = net.slice_channels(given, "tested", 0, middle)
+    other = net.slice_channels(given, "other", middle, channels)
+    return finish(net, net.concat([net.conv(first, "between", 3), other], "together"))
+
+
+@st.composite
+def shuffle(draw: st.DrawFn) -> Net:
+    net = start(draw, draw(pairs(2, 7), label="size"))
+    groups, each = draw(st.integers(2, 4)), draw(st.integers(2, 3))
+    shuffled = net.shuffle_channels(front(net, groups * each), "tested", groups)
+    return finish(net, net.conv(shuffled, "behind", 4))
+
+
+@st.composite
 def batch_norm(draw: st.DrawFn) -> Net:
     """Behind a pool there is nothing to fold it into."""
     net = start(draw, draw(pairs(2, 7), label="size"))
@@ -211,6 +267,16 @@ NETS: dict[str, st.SearchStrategy[Net]] = {
     "inverted_residual": inverted_residual(),
     "relu": _alone("relu")(),
     "relu6": _alone("relu6")(),
+    "sigmoid": _alone("sigmoid")(),
+    "silu": _alone("silu")(),
+    "hard_sigmoid": _alone("hard_sigmoid")(),
+    "hard_swish": _alone("hard_swish")(),
+    "mul": mul(),
+    "excite by sigmoid": _excite("sigmoid")(),
+    "excite by hard_sigmoid": _excite("hard_sigmoid")(),
+    "concat": concat(),
+    "slice": cut_channels(),
+    "shuffle": shuffle(),
     "batch_norm": batch_norm(),
     "softmax": softmax(),
 }

@@ -183,6 +183,43 @@ class Net:
         bounds = [np.array(0.0, np.float32), np.array(6.0, np.float32)]
         return self.add_node("Clip", name, [source], functional.relu6, bounds)
 
+    def sigmoid(self, source: str, name: str) -> str:
+        return self.add_node("Sigmoid", name, [source], torch.sigmoid)
+
+    def hard_sigmoid(self, source: str, name: str) -> str:
+        return self.add_node("HardSigmoid", name, [source], functional.hardsigmoid, alpha=1 / 6, beta=0.5)
+
+    def hard_swish(self, source: str, name: str) -> str:
+        return self.add_node("HardSwish", name, [source], functional.hardswish)
+
+    def mul(self, a: str, b: str, name: str) -> str:
+        return self.add_node("Mul", name, [a, b], torch.mul)
+
+    def silu(self, source: str, name: str) -> str:
+        return self.mul(source, self.sigmoid(source, "gate"), name)
+
+    def concat(self, sources: Sequence[str], name: str) -> str:
+        return self.add_node("Concat", name, sources, lambda *parts: torch.cat(parts, 1), axis=1)
+
+    def slice_channels(self, source: str, name: str, start: int, end: int) -> str:
+        places = [np.array([place], np.int64) for place in (start, end, 1)]
+        return self.add_node("Slice", name, [source], lambda x: x[:, start:end], places)
+
+    def shuffle_channels(self, source: str, name: str, groups: int) -> str:
+        """Reshape, Transpose, Reshape: the last is called `name`."""
+        batch, channels, height, width = self.shape(source)
+        apart = (batch, groups, channels // groups, height, width)
+        self.add_node(
+            "Reshape", f"{name}_groups", [source], lambda x: x.reshape(-1, *apart[1:]), [np.array(apart, np.int64)]
+        )
+        self.add_node(
+            "Transpose", f"{name}_swap", [f"{name}_groups"], lambda x: x.transpose(1, 2), perm=[0, 2, 1, 3, 4]
+        )
+        shape = (batch, channels, height, width)
+        return self.add_node(
+            "Reshape", name, [f"{name}_swap"], lambda x: x.reshape(-1, *shape[1:]), [np.array(shape, np.int64)]
+        )
+
     def flatten(self, source: str, name: str = "flat") -> str:
         return self.add_node("Flatten", name, [source], lambda x: x.flatten(1), axis=1)
 
