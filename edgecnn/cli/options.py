@@ -83,6 +83,33 @@ class Names(click.ParamType[tuple[str, ...]]):
         return tuple(found)
 
 
+class Numbers(click.ParamType[tuple[float, ...]]):
+    """A comma list of numbers."""
+
+    name = "R,G,B"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, ...]:
+        """A tuple of floats."""
+        try:
+            return tuple(float(number) for number in str(value).split(","))
+        except ValueError:
+            self.fail(f"'{value}' is no list of numbers, such as 0.485,0.456,0.406", param, ctx)
+
+
+class Size(click.ParamType[tuple[int, int]]):
+    """A picture's size."""
+
+    name = "SIZE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        """Height and width in pixels, the same where one number is given."""
+        parts = str(value).lower().split("x")
+        if len(parts) > 2 or not all(part.isdigit() and int(part) > 0 for part in parts):
+            self.fail(f"'{value}' is no size, such as 224 or 120x160 (height x width)", param, ctx)
+        return int(parts[0]), int(parts[-1])
+
+
+NUMBERS, SIZE = Numbers(), Size()
 TARGETS = Names(("tflite", "onnx", "openvino"), {"litert": "tflite"})
 
 

@@ -73,17 +73,23 @@ def verified(console: Console, record: Certificate) -> None:
     """`verify`: the table, what differs, and the verdict."""
     from edgecnn.verbs.verify import REFERENCE
 
-    heading(console, f"{record.n:,} {record.split} pictures")
+    known = "" if record.details else " whose classes are unknown: parity only"
+    heading(console, f"{record.n:,} {record.split} pictures{known}")
     made = table(
         "model", "size", "top-1", "drop, points (95 %)", "McNemar p", "same answer", "within 1 step", "at most"
     )
     against = {pair.b: pair for pair in record.parity if pair.a == REFERENCE}
-    for name, found in record.details.items():
-        drop = "" if name == "fp32" else f"{found.drop_pp:+.2f} ({found.drop_low_pp:+.2f} .. {found.drop_high_pp:+.2f})"
-        p = "" if name == "fp32" else f"{found.mcnemar_p:.2f}"
+    for name in ("fp32", *record.bytes):
+        found = record.details.get(name)
+        top, drop, p = "", "", ""
+        if found is not None:
+            top = percent(found.top1)
+        if found is not None and name != "fp32":
+            drop = f"{found.drop_pp:+.2f} ({found.drop_low_pp:+.2f} .. {found.drop_high_pp:+.2f})"
+            p = f"{found.mcnemar_p:.2f}"
         held = size(record.bytes[name]) if name in record.bytes else ""
         parity = _parity_cells(against.get(name), record.float_apart.get(name))
-        made.add_row(name, held, percent(found.top1), drop, p, *parity)
+        made.add_row(name, held, top, drop, p, *parity)
     console.print(made)
     console.print(
         "int8 is held against the reference, the QDQ graph in ONNX Runtime without optimizations; fp32 against torch "

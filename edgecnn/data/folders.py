@@ -168,7 +168,7 @@ class ClassFolders:
         classes: list[int] = []
         others: Counter[str] = Counter()
         for label in found:
-            pictures, passed_over = _pictures(self.root / folder / label)
+            pictures, passed_over = find_pictures(self.root / folder / label)
             paths += pictures
             classes += [self.labels.index(label)] * len(pictures)
             others += passed_over
@@ -231,7 +231,7 @@ def _class_names(folder: Path) -> tuple[str, ...]:
         raise UnusableFile(f"{folder}: can't be read ({error.strerror}); it holds a folder for each class") from error
 
 
-def _pictures(folder: Path) -> tuple[list[Path], Counter[str]]:
+def find_pictures(folder: Path) -> tuple[list[Path], Counter[str]]:
     """The pictures at any depth below `folder`, sorted, and how many files of other types there are, by suffix."""
     pictures, others = [], Counter[str]()
     for inside, _, names in os.walk(folder):

@@ -66,4 +66,7 @@ class Certificate:
     notes: tuple[str, ...] = ()
     """What a person should know about the pictures."""
     split: str = "test"
+    """test, given (pictures named by a person) or calibration (those kept at export)."""
+    scope: str = "accuracy and parity"
+    """"parity only" where the pictures' classes are unknown."""
     schema: str = "edgecnn.verify/1"

@@ -69,7 +69,7 @@ def _evaluate_run(
     run: Run, split: str, data_source: str | None, limit: int | None, data_dir: Path | None
 ) -> EvalRecord:
     from edgecnn.train.checkpoint import read_state
-    from edgecnn.verbs.export import load_module, torch_outputs
+    from edgecnn.verbs.checkpoint import load_module, torch_outputs
 
     recipe = load_recipe(run.resolved)
     labels = read_state(run.best()).labels
@@ -80,11 +80,14 @@ def _evaluate_run(
 
 def _own_spec(folder: Path) -> DataSpec:
     try:
-        return read_export(folder.parent).data
+        data, cause = read_export(folder.parent).data, None
     except UnusableFile as error:
+        data, cause = None, error
+    if data is None:
         raise UsageError(
             f"{folder}: does not say which pictures it was made for; name some with --data-source"
-        ) from error
+        ) from cause
+    return data
 
 
 def _pictures(

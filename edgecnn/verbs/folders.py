@@ -30,7 +30,8 @@ class Export:
     """export.json: all that verify and eval need to know, so that neither reads a recipe or a checkpoint."""
 
     name: str
-    data: DataSpec
+    data: DataSpec | None
+    """The pictures that it was trained on; None for a network from elsewhere."""
     labels: tuple[str, ...]
     limits: Limits
     artifacts: tuple[str, ...]
@@ -41,7 +42,7 @@ class Export:
     """sha256 of int8.onnx, the one QDQ graph; None where nothing was quantized."""
     reference: str
     """sha256 of reference.npz."""
-    train_data: str
+    train_data: str | None
     """Fingerprint of the training pictures."""
     schema: str = "edgecnn.export-folder/1"
 

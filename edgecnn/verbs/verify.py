@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import platform
 from collections.abc import Callable, Mapping
@@ -14,7 +13,7 @@ import numpy as np
 import onnx
 
 from edgecnn import __version__, packaged
-from edgecnn.data import Pictures, fingerprint, open_dataset
+from edgecnn.data import fingerprint
 from edgecnn.edge import artifact
 from edgecnn.edge.artifact import Manifest
 from edgecnn.edge.machine import instruction_sets
@@ -25,8 +24,11 @@ from edgecnn.graph.reference import Reference
 from edgecnn.metrics import drop_interval, mcnemar, ties, top1
 from edgecnn.records import sha256_file, write_json
 from edgecnn.verbs.certificate import Accuracy, Certificate, LogitGrid, Picture
-from edgecnn.verbs.export import FLOAT_TOLERANCE, ExportRecord
+from edgecnn.verbs.export import ExportRecord
 from edgecnn.verbs.folders import Export, find_export, read_export
+from edgecnn.verbs.foreign import Images
+from edgecnn.verbs.measured import Chosen, pictures_for
+from edgecnn.verbs.network import FLOAT_TOLERANCE
 from edgecnn.verbs.parity import LayerReference, LayerReport, Parity, check_layers, compare
 
 CERTIFICATE = "certificate.json"
@@ -38,6 +40,8 @@ WORST = 5
 
 def verify(
     export: ExportRecord | Path | str | None = None,
+    images: Images | None = None,
+    labels: Array | None = None,
     *,
     data_dir: Path | None = None,
     threads: int = 1,
@@ -45,18 +49,19 @@ def verify(
 ) -> Certificate:
     """Measure an export and write its certificate beside it.
 
-    A limit that is passed is a failure in the certificate, not an exception. Raises UnusableFile where a file can't be
-    opened at all, MissingExtra without an engine.
+    The pictures are the test split's, or `images`: uint8 [N, H, W, 3] with classes `labels` [N], or a folder of them in
+    folders called as the classes. A network from elsewhere has none but those kept at export. Where classes are
+    unknown, the certificate says "parity only". A limit that is passed is a failure in the certificate, not an
+    exception. Raises UnusableFile where a file can't be opened at all, MissingExtra without an engine.
     """
     folder = export[0].path.parent if isinstance(export, ExportRecord) else find_export(export)
     about = read_export(folder)
-    dataset = open_dataset(about.data, data_dir)
-    pictures = dataset.load("test")
-    message(f"verifying {folder} on {len(pictures):,} test pictures")
-    for note in dataset.notes:
+    chosen = pictures_for(folder, about, images, labels, data_dir)
+    message(f"verifying {folder} on {len(chosen.pictures):,} {chosen.split} pictures")
+    for note in chosen.notes:
         message(f"note: {note}")
-    checked = _Verification(folder, about, pictures, threads, message)
-    certificate = dataclasses.replace(checked.run(), notes=tuple(dataset.notes))
+    checked = _Verification(folder, about, chosen, threads, message)
+    certificate = checked.run()
     path = certificate_path(folder)
     write_json(path, certificate)
     message(f"certificate: {path}")
@@ -74,9 +79,10 @@ class _Verification:
     """One verification: every figure is kept here, every limit that is passed in `failures`."""
 
     def __init__(
-        self, folder: Path, about: Export, pictures: Pictures, threads: int, message: Callable[[str], None]
+        self, folder: Path, about: Export, chosen: Chosen, threads: int, message: Callable[[str], None]
     ) -> None:
-        self.folder, self.about, self.pictures, self.threads, self.message = folder, about, pictures, threads, message
+        self.folder, self.about, self.threads, self.message = folder, about, threads, message
+        self.chosen, self.pictures = chosen, chosen.pictures
         self.failures: list[str] = []
         self.logits: dict[str, Array] = {}
         self.raw: dict[str, Array] = {}
@@ -99,7 +105,7 @@ class _Verification:
         for name in self.about.artifacts:
             self._artifact(name, layers)
         parity = tuple(self._parity()) if int8 is not None else ()
-        details = {name: self._accuracy(name) for name in self.logits}
+        details = {name: self._accuracy(name) for name in self.logits} if self.chosen.labelled else {}
         grid = self._logit_grid(int8)
         return self._certificate(details, parity, grid)
 
@@ -126,7 +132,7 @@ class _Verification:
         apart = np.abs(Reference(fp32).output(images) - logits).max() / np.abs(logits).max()
         self.float_apart["fp32"] = float(apart)
         if not apart <= FLOAT_TOLERANCE:
-            self.failures.append(f"fp32.onnx differs from torch by {apart:.2g} of the largest logit")
+            self.failures.append(f"fp32.onnx differs from its source by {apart:.2g} of the largest logit")
         return np.ascontiguousarray(images[:LAYER_PICTURES])
 
     def _session_logits(self, model: str) -> Array:
@@ -224,7 +230,7 @@ class _Verification:
         return tuple(
             Picture(
                 self.pictures.names[i],
-                label[self.pictures.classes[i]],
+                label[self.pictures.classes[i]] if self.chosen.labelled else "",
                 int(spread[i]),
                 {name: label[raw[i].argmax()] for name, raw in self.raw.items()},
             )
@@ -259,6 +265,9 @@ class _Verification:
                 "threads": str(self.threads),
                 "system": platform.platform(),
             },
+            notes=self.chosen.notes,
+            split=self.chosen.split,
+            scope="accuracy and parity" if self.chosen.labelled else "parity only",
             created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         )
 

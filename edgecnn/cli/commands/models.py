@@ -7,7 +7,17 @@ from pathlib import Path
 
 import click
 
-from edgecnn.cli.options import TARGETS, Voice, data_option, flattened, overrides, threads_option, voice
+from edgecnn.cli.options import (
+    NUMBERS,
+    SIZE,
+    TARGETS,
+    Voice,
+    data_option,
+    flattened,
+    overrides,
+    threads_option,
+    voice,
+)
 
 FOLDER = click.Path(path_type=Path)
 
@@ -93,11 +103,23 @@ def evaluate(
 
 
 @click.command()
-@click.argument("run", metavar="[RUN]", required=False)
+@click.argument("run", metavar="[RUN|MODEL.onnx]", required=False)
 @click.option("--target", "--format", "targets", type=TARGETS, multiple=True, help="tflite, onnx, openvino or all.")
 @click.option("--int8", is_flag=True, help="Static w8a8: int8 weights per channel, 8-bit activations.")
 @click.option("--fp32", is_flag=True, help="32-bit floats.")
-@click.option("--out", type=FOLDER, help="The export's folder (default: in the run, by time).")
+@click.option("--out", type=FOLDER, help="The export's folder (default: in the run, or in exports/, by time).")
+@click.option("--calibration", type=FOLDER, help="MODEL.onnx: a folder of pictures that int8 is decided on.")
+@click.option("--mean", type=NUMBERS, help="MODEL.onnx: what it subtracts from pixels (0 to 1), by channel: R,G,B.")
+@click.option("--std", type=NUMBERS, help="MODEL.onnx: what it divides them by.")
+@click.option(
+    "--resize",
+    type=click.Choice(["crop", "letterbox", "stretch"]),
+    default="crop",
+    show_default=True,
+    help="MODEL.onnx.",
+)
+@click.option("--labels", type=FOLDER, help="MODEL.onnx: a file with a class name a line.")
+@click.option("--input-size", type=SIZE, help="MODEL.onnx that leaves it open: 224, or HEIGHTxWIDTH.")
 @data_option
 @voice
 def export(
@@ -106,13 +128,19 @@ def export(
     int8: bool,
     fp32: bool,
     out: Path | None,
+    calibration: Path | None,
+    mean: tuple[float, ...] | None,
+    std: tuple[float, ...] | None,
+    resize: str,
+    labels: Path | None,
+    input_size: tuple[int, int] | None,
     data_dir: Path | None,
     voice: Voice,
 ) -> None:
-    """Write a run's best checkpoint as model files.
+    """Write a run's best checkpoint, or a float .onnx file from elsewhere, as model files.
 
-    Without RUN, the newest run. Targets and precisions not given are the recipe's. int8 is decided once, on training
-    pictures; every target gets the same scales.
+    Without RUN, the newest run. Targets and precisions not given are the recipe's, or all. int8 is decided once, on
+    training pictures (those of --calibration); every target gets the same scales.
     """
     from edgecnn.cli import show, show_models
     from edgecnn.verbs.export import export as verb
@@ -123,20 +151,33 @@ def export(
         voice.message(f"run {run}")
     precisions = [name for name, asked in (("fp32", fp32), ("int8", int8)) if asked]
     record = verb(
-        run, targets=flattened(targets), precisions=precisions, out=out, data_dir=data_dir, message=voice.message
+        run,
+        targets=flattened(targets),
+        precisions=precisions,
+        out=out,
+        calibration=calibration,
+        mean=mean,
+        std=std,
+        resize=resize,
+        labels=labels,
+        input_size=input_size,
+        data_dir=data_dir,
+        message=voice.message,
     )
     show.answer(voice, record, show_models.exported)
 
 
 @click.command()
 @click.argument("export", metavar="[RUN|EXPORT]", required=False)
+@click.option("--images", type=FOLDER, help="Other pictures: a folder, with a folder for each class if they are known.")
 @data_option
 @threads_option
 @voice
-def verify(export: str | None, data_dir: Path | None, threads: int, voice: Voice) -> None:
-    """Hold every exported file against fp32 and against each other, on the whole test split.
+def verify(export: str | None, images: Path | None, data_dir: Path | None, threads: int, voice: Voice) -> None:
+    """Hold every exported file against fp32 and against each other, on the whole test split or on --images.
 
-    Writes certificate.json beside them; leaves with exit code 7 when a limit is passed.
+    Where the pictures' classes are unknown, that is parity only. Writes certificate.json beside them; leaves with exit
+    code 7 when a limit is passed.
     """
     from edgecnn.cli import show, show_models
     from edgecnn.errors import GateFailed
@@ -144,7 +185,7 @@ def verify(export: str | None, data_dir: Path | None, threads: int, voice: Voice
     from edgecnn.verbs.verify import verify as verb
 
     folder = find_export(export)
-    certificate = verb(folder, data_dir=data_dir, threads=threads, message=voice.message)
+    certificate = verb(folder, images, data_dir=data_dir, threads=threads, message=voice.message)
     show.answer(voice, certificate, show_models.verified)
     if not certificate.passed:
         count = len(certificate.failures)

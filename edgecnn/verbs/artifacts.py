@@ -1,0 +1,154 @@
+"""Writing an export: the graphs, and for each target and precision a file with its manifest, opened and checked."""
+
+from __future__ import annotations
+
+import json
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from edgecnn import __version__, formats
+from edgecnn.data import fingerprint
+from edgecnn.edge import artifact
+from edgecnn.edge.artifact import Artifact, Calibration, ClassOutput, Manifest
+from edgecnn.edge.runtimes import runtime_for
+from edgecnn.errors import EdgecnnError
+from edgecnn.graph.edit import Array, Graph, to_onnx
+from edgecnn.graph.program import Grid, read_program
+from edgecnn.graph.reference import Reference
+from edgecnn.quantize import quantize
+from edgecnn.records import sha256, sha256_file, write_json, write_whole
+from edgecnn.verbs.folders import EXPORT, Export
+from edgecnn.verbs.network import Network, check_float
+
+SCHEMES = {"fp32": "fp32", "int8": "static_wi8_ai8"}
+METHOD = "minmax"
+GOLDEN = 8
+"""Pictures whose answers an artifact carries along."""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """One artifact that was written; `path` is its folder."""
+
+    target: str
+    precision: str
+    path: Path
+    model: Path
+    bytes: int
+    sha256: str
+
+
+def exported(folder: Path) -> Exported:
+    """The artifact in a folder."""
+    manifest = artifact.read_manifest(folder)
+    model = folder / manifest.model
+    return Exported(manifest.target, manifest.precision, folder, model, manifest.bytes, manifest.sha256)
+
+
+class Writer:
+    """An export under construction in a folder: what all its files are written from, and what they are held against."""
+
+    def __init__(self, folder: Path, network: Network, int8: bool) -> None:
+        """Decide int8, where it is asked for, and write the graphs and the reference."""
+        self.folder, self.network = folder, network
+        network.check_graph()
+        self.graphs: dict[str, Graph] = {"fp32": network.fp32}
+        if int8:
+            self.graphs["int8"] = quantize(network.fp32, network.calibration.images)
+        self.hashes: dict[str, str] = {}
+        for precision, graph in self.graphs.items():
+            content = to_onnx(graph).SerializeToString(deterministic=True)
+            write_whole(folder / f"{precision}.onnx", content)
+            self.hashes[f"{precision}.onnx"] = sha256(content)
+        np.savez(folder / "reference.npz", images=network.evaluated, logits=network.logits)
+        self.hashes["reference.npz"] = sha256_file(folder / "reference.npz")
+        self.names: list[str] = []
+
+    def artifact(self, target: str, precision: str) -> None:
+        """Write one file with its manifest, open it in its runtime and hold it against the reference."""
+        network, graph = self.network, self.graphs[precision]
+        form, grid = formats.find_format(target), read_program(graph).output.grid
+        folder = self.folder / f"{target}-{precision}"
+        folder.mkdir(parents=True)
+        form.write(graph, folder, _details(network, grid))
+        manifest = Manifest(
+            name=network.name,
+            target=target,
+            precision=precision,
+            scheme=SCHEMES[precision],
+            model=form.model,
+            bytes=sum((folder / name).stat().st_size for name in (form.model, *form.companions)),
+            sha256=sha256_file(folder / form.model),
+            companions={name: sha256_file(folder / name) for name in form.companions},
+            input=network.input,
+            output=_class_output(graph, network.output, grid),
+            labels=network.labels,
+            parents={**network.parents, f"{precision}.onnx": self.hashes[f"{precision}.onnx"]},
+            versions={
+                "edgecnn": __version__,
+                "python": platform.python_version(),
+                "runtime": runtime_for(target).version(),
+            },
+            calibration=self._calibration() if precision == "int8" else None,
+        )
+        write_whole(folder / "labels.txt", "".join(f"{label}\n" for label in network.labels).encode())
+        write_json(folder / artifact.MANIFEST, manifest)
+        images = network.evaluated[:GOLDEN]
+        raw = check_claims(artifact.load(folder), images, Reference(graph).output(images))
+        np.savez(folder / "golden.npz", images=images, outputs=raw)
+        self.names.append(folder.name)
+
+    def _calibration(self) -> Calibration:
+        pictures = self.network.calibration
+        return Calibration(len(pictures), METHOD, fingerprint(pictures))
+
+    def finish(self) -> None:
+        """Say in export.json what has been written."""
+        network = self.network
+        record = Export(
+            name=network.name,
+            data=network.data,
+            labels=network.labels,
+            limits=network.limits,
+            artifacts=tuple(self.names),
+            fp32=self.hashes["fp32.onnx"],
+            int8=self.hashes.get("int8.onnx"),
+            reference=self.hashes["reference.npz"],
+            train_data=network.train_data,
+        )
+        write_json(self.folder / EXPORT, record)
+
+
+def _class_output(graph: Graph, kind: str, grid: Grid | None) -> ClassOutput:
+    name = graph.outputs[0].name
+    if grid is None:
+        return ClassOutput(name, kind, "float32", None, None)
+    return ClassOutput(name, kind, "uint8", grid.scale, grid.zero_point)
+
+
+def _details(network: Network, grid: Grid | None) -> dict[str, str]:
+    details = {"labels": json.dumps(network.labels), "resize": network.input.resize, "output": network.output}
+    if grid is not None:
+        details |= {"output_scale": repr(grid.scale), "output_zero_point": str(grid.zero_point)}
+    return details
+
+
+def check_claims(opened: Artifact, images: Array, expected: Array) -> Array:
+    """The artifact's answers, after making sure of their type, shape and values; EdgecnnError where it is not so.
+
+    expected: the reference's answers to `images`, in the same type.
+    """
+    raw = opened.raw(images)
+    what = f"{opened.manifest.target} {opened.manifest.precision}"
+    if raw.dtype != expected.dtype or raw.shape != expected.shape:
+        raise EdgecnnError(
+            f"the {what} file gives {raw.dtype} {list(raw.shape)} instead of {expected.dtype} {list(expected.shape)}"
+        )
+    if opened.manifest.output.scale is None:
+        check_float(raw, expected, f"the {what} file")
+    elif np.median(np.abs(raw.astype(int) - expected.astype(int))) > 1:
+        raise EdgecnnError(f"the {what} file's answers lie more than a step from the reference's in most places")
+    return raw

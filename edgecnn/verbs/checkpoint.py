@@ -1,0 +1,77 @@
+"""A run's best checkpoint, in torch, and as a network that can be exported."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgecnn.data import fingerprint, open_dataset
+from edgecnn.edge.artifact import ImageInput
+from edgecnn.errors import MissingExtra
+from edgecnn.graph.canonical import IMAGE, canonical
+from edgecnn.graph.edit import Array
+from edgecnn.graph.trace import trace
+from edgecnn.nn.network import plan_network
+from edgecnn.recipe import Recipe, load_recipe
+from edgecnn.records import sha256_file
+from edgecnn.run import Run
+from edgecnn.verbs.folders import Limits
+from edgecnn.verbs.network import EVALUATED, Network, calibration_pictures
+from edgecnn.verbs.train import data_spec
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def load_module(recipe: Recipe, run: Run, labels: tuple[str, ...]) -> nn.Module:
+    """The run's best checkpoint as a torch module in eval mode; `labels` are the classes that it must have."""
+    checkpoint = run.best()
+    try:
+        from edgecnn.train.checkpoint import load_model, read_state
+    except ImportError as error:
+        raise MissingExtra("exporting", error.name or "torch", "export") from error
+    read_state(checkpoint).check_labels(labels, checkpoint)
+    module = plan_network(recipe.model, (recipe.input.channels, *recipe.input.size), len(labels)).build()
+    load_model(checkpoint, module)
+    return module.eval()
+
+
+def torch_outputs(module: nn.Module, images: Array, probabilities: bool = False) -> Array:
+    """uint8 [N, H, W, 3] -> float32 [N, K], as the training loop evaluates."""
+    import torch
+
+    from edgecnn.train.loader import normalise
+
+    with torch.inference_mode():
+        parts = (torch.from_numpy(np.array(images[i : i + 256])) for i in range(0, len(images), 256))
+        logits = torch.cat([module(normalise(part)) for part in parts])
+        return (logits.softmax(1) if probabilities else logits).numpy()
+
+
+def network_of_run(run: Run, data_dir: Path | None, message: Callable[[str], None]) -> Network:
+    """The best checkpoint, traced; only train and val pictures are opened."""
+    recipe = load_recipe(run.resolved)
+    dataset = open_dataset(data_spec(recipe), data_dir)
+    labels, probabilities = tuple(dataset.labels), recipe.export.output == "probabilities"
+    message(f"tracing {run.path}")
+    train = dataset.load("train")
+    module = load_module(recipe, run, labels)
+    height, width = recipe.input.size
+    evaluated = dataset.load("val").images[:EVALUATED]
+    return Network(
+        name=recipe.name,
+        labels=labels,
+        input=ImageInput(IMAGE, height, width, recipe.input.channels, recipe.input.resize),
+        output=recipe.export.output,
+        fp32=canonical(trace(module, recipe.input.channels, height, width), probabilities),
+        evaluated=evaluated,
+        logits=torch_outputs(module, evaluated, probabilities),
+        calibration=calibration_pictures(train, recipe.quantize.calibration.images),
+        parents={"checkpoint": sha256_file(run.best() / "model.safetensors")},
+        limits=Limits(recipe.limits.drop_pp, recipe.limits.agreement),
+        data=data_spec(recipe),
+        train_data=fingerprint(train),
+    )

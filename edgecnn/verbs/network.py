@@ -1,0 +1,64 @@
+"""What can be exported: a float graph with all that its files say about it, from a run or from anywhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgecnn.data import DataSpec, Pictures
+from edgecnn.edge.artifact import ImageInput
+from edgecnn.errors import EdgecnnError
+from edgecnn.graph.edit import Array, Graph
+from edgecnn.graph.reference import Reference
+from edgecnn.verbs.folders import Limits
+
+EVALUATED = 64
+"""Pictures on which the source's own logits are kept, for verify to hold fp32.onnx against."""
+CALIBRATED = 512
+"""Pictures that int8 is decided on, where nothing says otherwise."""
+FLOAT_TOLERANCE = 1e-4
+"""Of the largest logit: what two float engines may differ by."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """A classifier in canonical form. `labels` has one name a class, `output` is logits or probabilities."""
+
+    name: str
+    labels: tuple[str, ...]
+    input: ImageInput
+    output: str
+    fp32: Graph
+    evaluated: Array
+    """uint8 [N, H, W, 3]: pictures that are not of the test split."""
+    logits: Array
+    """float32 [N, K]: the source's own answers to them, from torch or from ONNX Runtime."""
+    calibration: Pictures
+    parents: Mapping[str, str]
+    """What it was made from -> SHA-256."""
+    limits: Limits
+    data: DataSpec | None = None
+    """The pictures that it was trained on; None where nobody knows."""
+    train_data: str | None = None
+    """Their fingerprint."""
+
+    def check_graph(self) -> None:
+        """EdgecnnError where the canonical graph does not answer as its source did."""
+        check_float(Reference(self.fp32).output(self.evaluated), self.logits, "the traced graph")
+
+
+def calibration_pictures(pictures: Pictures, count: int) -> Pictures:
+    """`count` pictures (all, where there are fewer), drawn without regard to anything but their number."""
+    order = np.random.default_rng(0).permutation(len(pictures.images))[:count]
+    return pictures.take(np.sort(order))
+
+
+def check_float(values: Array, expected: Array, what: str) -> None:
+    """EdgecnnError where two engines' float answers lie further apart than rounding explains."""
+    difference, largest = float(np.abs(values - expected).max()), float(np.abs(expected).max())
+    if not difference <= FLOAT_TOLERANCE * largest:
+        raise EdgecnnError(
+            f"{what} differs from its source by {difference:.3g} where the largest value is {largest:.3g}"
+        )
