@@ -57,16 +57,16 @@ class ForeignModel:
 def _load(path: Path) -> onnx.ModelProto:
     try:
         model = onnx.load(path, load_external_data=False)
+        if any(external_data_helper.uses_external_data(t) for t in external_data_helper._get_all_tensors(model)):
+            raise UnusableFile(
+                f"{path}: keeps its weights in another file, which is not opened; save it whole with "
+                "onnx.save(onnx.load(PATH), PATH)"
+            )
         onnx.checker.check_model(model)
     except OSError as error:
         raise UnusableFile(f"{path}: can't be read ({error.strerror})") from error
     except (DecodeError, onnx.checker.ValidationError, ValueError) as error:
         raise UnusableFile(f"{path}: is no whole ONNX file ({str(error).strip().splitlines()[0]})") from error
-    if any(external_data_helper.uses_external_data(t) for t in external_data_helper._get_all_tensors(model)):
-        raise UnusableFile(
-            f"{path}: keeps its weights in another file, which is not opened; save it whole with "
-            "onnx.save(onnx.load(PATH), PATH)"
-        )
     if any(node.op_type in ("QuantizeLinear", "DequantizeLinear", "QLinearConv") for node in model.graph.node):
         raise UsageError(f"{path}: is quantized already; export takes the float network")
     if _opset(model) < OLDEST:

@@ -7,16 +7,21 @@ import copy
 import torch
 from torch import Tensor, nn
 
+SHARE = 15
+"""Of the whole training, one in so many steps is what the average looks back over at most."""
+
 
 class Average:
     """average <- decay * average + (1 - decay) * weights, after each step; batch-norm statistics likewise.
 
     While training is young the average looks back over a tenth of it at most, as in TensorFlow's
-    ExponentialMovingAverage: decay is at most (1 + steps) / (10 + steps).
+    ExponentialMovingAverage: decay is at most (1 + steps) / (10 + steps). And it never looks back over more than a
+    fifteenth of the whole training, so that what suits a long one does not spoil a short one.
     """
 
-    def __init__(self, model: nn.Module, decay: float) -> None:
-        self.decay = decay
+    def __init__(self, model: nn.Module, decay: float, whole: int) -> None:
+        """`whole`: how many steps training will have."""
+        self.decay = min(decay, 1.0 - SHARE / max(whole, 2 * SHARE))
         self.model = copy.deepcopy(model).requires_grad_(False).eval()
         self._floats, self._counts = _values(self.model)
 

@@ -76,10 +76,11 @@ class Trainer:
         self.checkpoints, self.journal = checkpoints, journal
         self.learner = Learner(model, settings, processes)
         self.model, self.device = self.learner.model, self.learner.device
-        self.average = Average(self.model, settings.ema) if settings.ema is not None else None
         self.loader = Loader(pictures.train, len(pictures.labels), settings.augment, self.device)
         self.val_images, self.val_classes = on_device(pictures.val, self.device)
         self.steps = len(self.loader) // settings.batch
+        whole = self.steps * settings.epochs
+        self.average = Average(self.model, settings.ema, whole) if settings.ema is not None else None
         self.state = State(0, 0.0, -1.0, 0, pictures.labels, pictures=self.loader.identity)
         self._saved = time.monotonic()
 
