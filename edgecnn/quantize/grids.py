@@ -26,8 +26,9 @@ SMALLEST_MULTIPLIER = 2.0**-30
 """XNNPACK refuses input * weight / output scales below 2^-32."""
 
 
-FIXED = {"Softmax": Grid(1.0 / 256.0, 0), "Sigmoid": Grid(1.0 / 256.0, 0), "HardSigmoid": Grid(1.0 / 255.0, 0)}
-"""Grids that the LiteRT specification prescribes, and hard_sigmoid's 0..1."""
+FIXED = {"Softmax": Grid(1.0 / 256.0, 0), "Sigmoid": Grid(1.0 / 256.0, 0), "HardSigmoid": Grid(1.0 / 254.0, 0)}
+"""Grids that the LiteRT specification prescribes; and hard_sigmoid's 0..1, on which a half, its most frequent value, is
+no tie between two steps."""
 LARGEST_MULTIPLIER = 2.0**8
 """XNNPACK refuses products of two tensors whose scales' product is more than so many output steps."""
 
@@ -88,7 +89,8 @@ def _grid_of(op: Op, grids: Mapping[str, Grid], seen: Range, final: bool) -> Gri
         return FIXED[op.type]
     if final:
         margin = LOGIT_MARGIN / 2 * (seen.high - seen.low)
-        seen = Range(seen.low - margin, seen.high + margin)
+        # What never falls below zero is a relu's, and a zero point above 0 would undo it: OpenVINO leaves it out.
+        seen = Range(seen.low - margin if seen.low < 0.0 else 0.0, seen.high + margin)
     if op.type == "Add":
         seen = Range(seen.low * (1 + OFF_THE_TIES), seen.high * (1 + OFF_THE_TIES))
     return asymmetric(seen, _floor(op, inputs))

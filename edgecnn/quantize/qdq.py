@@ -8,6 +8,7 @@ from onnx import TensorProto
 
 from edgecnn.graph.edit import Array, Graph, Node, Value, from_onnx, to_onnx
 from edgecnn.graph.program import Grid, Op, read_program
+from edgecnn.quantize.gates import split_hard_swish
 from edgecnn.quantize.grids import decide_grids, quantize_weights
 from edgecnn.quantize.ranges import observe
 
@@ -18,9 +19,10 @@ def quantize(graph: Graph, images: Array) -> Graph:
     images: uint8 [N, H, W, 3], training pictures with evaluation pixels. The output becomes uint8 on its grid.
     Raises UsageError where a layer can't be said in int8.
     """
-    program = read_program(graph)
-    grids = decide_grids(program, observe(graph, images))
     edited = from_onnx(to_onnx(graph))
+    split_hard_swish(edited)
+    program = read_program(edited)
+    grids = decide_grids(program, observe(edited, images))
     for op in program.ops:
         if op.weights is not None:
             _quantize_weights(edited, op, grids[op.inputs[0].value], grids[op.output.value])
