@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from edgecnn.errors import Diverged, Interrupted, OutOfResources, UsageError
 from edgecnn.recipe.layers import Layer
 from edgecnn.train import checkpoint, loop
+from edgecnn.train.average import Average
 from edgecnn.train.batches import batch_of, order
 from edgecnn.train.loader import Loader, normalise
 from edgecnn.train.loop import Trainer, check_batch
@@ -189,6 +190,8 @@ def test_a_long_epoch_is_saved_on_the_way(tmp_path: Path, monkeypatch: pytest.Mo
 def test_the_average_is_what_validation_measures_and_best_keeps(tmp_path: Path) -> None:
     """Recomputed here from the weights after each step, with the decay that TensorFlow documents."""
     made = trainer(tmp_path, epochs=1, ema=0.8)
+    assert made.average
+    made.average.decay = 0.8  # a training this short is bounded further, which the test below is about
     mine = {name: value.clone() for name, value in made.model.state_dict().items()}
     real, steps = made.learner.step, iter(range(1, 100))
 
@@ -206,6 +209,11 @@ def test_the_average_is_what_validation_measures_and_best_keeps(tmp_path: Path) 
     for name, value in mine.items():
         assert torch.allclose(kept[name], value, rtol=1e-5, atol=1e-6), name
     assert not torch.allclose(kept["conv_1.conv.weight"], made.model.state_dict()["conv_1.conv.weight"])
+
+
+@pytest.mark.parametrize(("steps", "decay"), [(30_000, 0.999), (1_500, 0.99), (30, 0.5), (1, 0.5)])
+def test_the_average_looks_back_over_a_fifteenth_of_training_at_most(steps: int, decay: float) -> None:
+    assert Average(net(PLAIN), 0.999, steps).decay == pytest.approx(decay)
 
 
 def test_patience_ends_training_and_going_on_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
