@@ -14,7 +14,7 @@ import pytest
 
 from edgecnn import packaged
 from edgecnn.edge import artifact
-from edgecnn.edge.runtimes import Port, Runtime, all_runtimes, find_runtime, runtime_for
+from edgecnn.edge.runtimes import Port, Runtime, all_runtimes, find_runtime, format_of, runtime_for
 from edgecnn.errors import MissingExtra, UsageError
 from edgecnn.formats import all_formats
 from tests.graph.small_nets import Net, pictures
@@ -203,3 +203,9 @@ def test_null_tells_pictures_apart_by_brightness(tmp_path: Path) -> None:
     dark, light = np.zeros((1, 4, 4, 3), np.uint8), np.full((1, 4, 4, 3), 255, np.uint8)
     assert session.run(dark).argmax() == 0
     assert session.run(light).argmax() == 6
+
+
+def test_a_format_is_known_by_its_files_name() -> None:
+    assert [format_of(Path(name)) for name in ("a.tflite", "b.ONNX", "c.xml")] == ["tflite", "onnx", "openvino"]
+    with pytest.raises(UsageError, match=r"weights\.pt: is no model file by its name; they end in \.tflite"):
+        format_of(Path("weights.pt"))

@@ -16,6 +16,8 @@ from edgecnn.errors import MissingExtra, UsageError
 from edgecnn.registry import discover, look_up
 
 Array = NDArray[Any]
+SUFFIXES = {".tflite": "tflite", ".onnx": "onnx", ".xml": "openvino", ".null": "null"}
+"""How a model file's name ends -> the format that runtimes read."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,14 @@ def all_runtimes() -> Mapping[str, Runtime]:
 def find_runtime(name: str) -> Runtime:
     """The engine of a name; UsageError with the nearest where there is none."""
     return look_up("runtime", name, all_runtimes())
+
+
+def format_of(path: Path) -> str:
+    """The format that a file's name says; UsageError where it says none."""
+    if path.suffix.lower() not in SUFFIXES:
+        known = ", ".join(suffix for suffix in SUFFIXES if suffix != ".null")
+        raise UsageError(f"{path}: is no model file by its name; they end in {known}")
+    return SUFFIXES[path.suffix.lower()]
 
 
 def runtime_for(form: str) -> Runtime:
