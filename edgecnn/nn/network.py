@@ -6,12 +6,13 @@ import importlib
 import pkgutil
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from edgecnn.errors import UsageError, nearest
 from edgecnn.geometry import Pair
 from edgecnn.nn import archs
 from edgecnn.nn.layers import Plan, plan_layers
+from edgecnn.nn.table import Field, LayerRow
 from edgecnn.recipe.layers import Layer
 from edgecnn.recipe.schema import Model
 
@@ -19,21 +20,26 @@ if TYPE_CHECKING:
     from torch import nn
 
 
+class Network(Protocol):
+    """What a recipe's model is, before it is built: input (C, H, W), trained values, multiply-adds of one picture."""
+
+    @property
+    def input(self) -> tuple[int, int, int]: ...
+    @property
+    def params(self) -> int: ...
+    @property
+    def macs(self) -> int: ...
+
+    def build(self) -> nn.Module:
+        """The torch module: float [N, C, H, W], normalised as (pixel - 128) / 128, to logits [N, K]."""
+
+    def rows(self) -> list[LayerRow]:
+        """The table that `inspect` prints."""
+
+
 @dataclass(frozen=True)
-class LayerRow:
-    """One line of `inspect`: shapes without the batch, the receptive field in input pixels (rows, columns)."""
-
-    name: str
-    type: str
-    output: tuple[int, ...]
-    params: int
-    macs: int
-    receptive_field: tuple[int, int]
-
-
-@dataclass(frozen=True)
-class Network:
-    """A planned network: named layers at a known input shape (C, H, W)."""
+class LayeredNetwork:
+    """A network planned from layers: named layers at a known input shape (C, H, W)."""
 
     input: tuple[int, int, int]
     layers: tuple[tuple[str, Plan], ...]
@@ -56,15 +62,19 @@ class Network:
 
     def rows(self) -> list[LayerRow]:
         """The table that `inspect` prints, the inner layers of blocks included."""
-        field = Field((1, 1), (1, 1), (self.input[1], self.input[2]))
+        field = Field.at((self.input[1], self.input[2]))
         rows, _ = _rows("", self.layers, field)
         return rows
 
 
 def plan_network(model: Model, input_shape: tuple[int, int, int], classes: int) -> Network:
     """Plan a recipe's model for pictures [C, H, W] and `classes` classes; UsageError where layers don't fit."""
+    if model.torchvision is not None:
+        from edgecnn.nn.torchvision import TorchvisionNetwork
+
+        return TorchvisionNetwork.planned(model.torchvision, input_shape, classes)
     layers = model.layers if model.layers is not None else named_architecture(model, classes, input_shape[1:])
-    network = Network(input_shape, plan_layers(layers, input_shape))
+    network = LayeredNetwork(input_shape, plan_layers(layers, input_shape))
     output = network.layers[-1][1].output
     if output != (classes,):
         raise UsageError(
@@ -86,26 +96,6 @@ def named_architecture(model: Model, classes: int, size: Pair) -> tuple[Layer, .
     return made
 
 
-@dataclass(frozen=True)
-class Field:
-    """How far one output value sees (`size`) and how far apart neighbours look (`jump`), in input pixels.
-
-    Source: Araujo, Norris and Sim, "Computing Receptive Fields of Convolutional Neural Networks", Distill (2019).
-    """
-
-    size: tuple[int, int]
-    jump: tuple[int, int]
-    image: tuple[int, int]
-
-    def after(self, plan: Plan) -> Field:
-        """The field behind one more layer; a layer without a window sees the whole picture."""
-        if plan.window is None:
-            return Field(self.image, self.jump, self.image)
-        size = tuple(s + (w - 1) * j for s, w, j in zip(self.size, plan.window, self.jump, strict=True))
-        jump = tuple(j * s for j, s in zip(self.jump, plan.stride, strict=True))
-        return Field((size[0], size[1]), (jump[0], jump[1]), self.image)
-
-
 def _rows(prefix: str, layers: Sequence[tuple[str, Plan]], field: Field) -> tuple[list[LayerRow], Field]:
     rows: list[LayerRow] = []
     for name, plan in layers:
@@ -119,6 +109,6 @@ def _rows(prefix: str, layers: Sequence[tuple[str, Plan]], field: Field) -> tupl
                 rows.append(LayerRow(f"{path}/add", "add", plan.output, 0, 0, after.size))
             field = after
         else:
-            field = field.after(plan)
+            field = field.after(plan.window, plan.stride)
             rows.append(LayerRow(path, plan.type, plan.output, plan.params, plan.macs, field.size))
     return rows, field

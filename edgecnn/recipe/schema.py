@@ -53,18 +53,19 @@ class Input(Section):
 
 
 class Model(Section):
-    """A named architecture, or the layers themselves."""
+    """A named architecture, the layers themselves, or a classifier of torchvision's by its name there."""
 
     arch: str | None = None
     width: Annotated[float, Field(gt=0.0, le=8.0)] | None = None
     layers: tuple[Layer, ...] | None = None
+    torchvision: str | None = None
 
     @model_validator(mode="after")
     def _one_of(self) -> Model:
-        if (self.arch is None) == (self.layers is None):
-            raise ValueError("give either 'arch' (a named architecture) or 'layers'")
-        if self.layers is not None and self.width is not None:
-            raise ValueError("'width' goes with 'arch'; with 'layers' the widths are written out")
+        if sum(given is not None for given in (self.arch, self.layers, self.torchvision)) != 1:
+            raise ValueError("give one of 'arch' (a named architecture), 'layers' and 'torchvision' (a name there)")
+        if self.arch is None and self.width is not None:
+            raise ValueError("'width' goes with 'arch'; elsewhere the widths are what they are")
         return self
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from edgecnn import run as runs
 from edgecnn.data import open_dataset
-from edgecnn.nn.network import LayerRow
+from edgecnn.nn.table import LayerRow
 from edgecnn.packaged import find_recipe
 from edgecnn.recipe import Recipe, load_recipe
 from edgecnn.verbs.recipes import at, network_of

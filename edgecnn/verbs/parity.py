@@ -72,7 +72,8 @@ class LayerCheck:
 
     `apart` is in steps (int8) or a share of the largest value (fp32); None where the layer could not be run.
 
-    `differing` is the share of values that differ at all; `reason` says what is wrong, or is None.
+    `differing` is the share of values that differ at all, `within_1` that of those at most one step away (None in float);
+    `reason` says what is wrong, or is None.
     """
 
     layer: str
@@ -81,6 +82,7 @@ class LayerCheck:
     differing: float
     levels: int
     reason: str | None
+    within_1: float | None = None
 
 
 @dataclass(frozen=True)
@@ -140,7 +142,7 @@ def _check_layer(form: Format, model: Path, op: Op, reference: LayerReference, g
         reason = f"up to {most} steps from the reference, {100 * share:.3g} % of values by more than {LAYER_STEPS}"
     elif differing > LAYER_SHARE:
         reason = f"{100 * differing:.3g} % of values are a step from the reference"
-    return LayerCheck(op.name, op.type, most, differing, levels, reason)
+    return LayerCheck(op.name, op.type, most, differing, levels, reason, float((apart <= 1).mean()))
 
 
 def _other_grid(decided: Grid, found: Grid | None) -> str | None:

@@ -160,7 +160,7 @@ def test_one_of_two(tmp_path: Path) -> None:
     assert_said(
         problems(written(tmp_path, text)),
         ("2:1", "give either 'source'"),
-        ("3:1", "give either 'arch'"),
+        ("3:1", "give one of 'arch'"),
     )
 
 
