@@ -13,13 +13,15 @@ import numpy as np
 from edgecnn.errors import UsageError
 from edgecnn.graph.edit import Array
 from edgecnn.graph.program import MOVES_VALUES, Grid, Op, Program
+from edgecnn.quantize.averages import is_average
 from edgecnn.quantize.ranges import Range
 
 LOGIT_MARGIN = 0.1
 """The logits' range is widened by a tenth: test pictures reach further than calibration ones."""
 OFF_THE_TIES = 1.0 / 256.0
-"""A sum's range is widened by this much. Two inputs that both reach relu6's 6 make a sum of 12, whose steps are exactly
-twice theirs: every other sum falls between two steps, and engines round halves differently (a sixth of all values)."""
+"""A sum's range is widened by this much, and a mean's. Two inputs that both reach relu6's 6 make a sum of 12, whose
+steps are exactly twice theirs: every other sum falls between two steps, and engines round halves differently (a sixth
+of all values). So does every fourth mean of four values that reaches as far as they do."""
 BIAS_LIMIT = 2**30
 """A bias takes at most half of int32; the other half is for the products."""
 SMALLEST_MULTIPLIER = 2.0**-30
@@ -91,7 +93,7 @@ def _grid_of(op: Op, grids: Mapping[str, Grid], seen: Range, final: bool) -> Gri
         margin = LOGIT_MARGIN / 2 * (seen.high - seen.low)
         # What never falls below zero is a relu's, and a zero point above 0 would undo it: OpenVINO leaves it out.
         seen = Range(seen.low - margin if seen.low < 0.0 else 0.0, seen.high + margin)
-    if op.type == "Add":
+    if op.type == "Add" or is_average(op):
         seen = Range(seen.low * (1 + OFF_THE_TIES), seen.high * (1 + OFF_THE_TIES))
     return asymmetric(seen, _floor(op, inputs))
 

@@ -8,6 +8,7 @@ from onnx import TensorProto
 
 from edgecnn.graph.edit import Array, Graph, Node, Value, from_onnx, to_onnx
 from edgecnn.graph.program import Grid, Op, read_program
+from edgecnn.quantize.averages import average_by_convolution
 from edgecnn.quantize.gates import split_hard_swish
 from edgecnn.quantize.grids import decide_grids, quantize_weights
 from edgecnn.quantize.ranges import observe
@@ -21,6 +22,7 @@ def quantize(graph: Graph, images: Array) -> Graph:
     """
     edited = from_onnx(to_onnx(graph))
     split_hard_swish(edited)
+    average_by_convolution(edited)
     program = read_program(edited)
     grids = decide_grids(program, observe(edited, images))
     for op in program.ops:

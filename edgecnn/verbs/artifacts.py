@@ -25,6 +25,9 @@ from edgecnn.verbs.network import Network, check_float
 
 SCHEMES = {"fp32": "fp32", "int8": "static_wi8_ai8"}
 METHOD = "minmax"
+FAR = 0.05
+"""Of the span of a reference's answers: what int8 rounding may move half of them by at most. A deep net whose weights
+are random moves by some steps in another engine; a wrong file by a third of the span. `verify` looks at each layer."""
 GOLDEN = 8
 """Pictures whose answers an artifact carries along."""
 
@@ -149,6 +152,6 @@ def check_claims(opened: Artifact, images: Array, expected: Array) -> Array:
         )
     if opened.manifest.output.scale is None:
         check_float(raw, expected, f"the {what} file")
-    elif np.median(np.abs(raw.astype(int) - expected.astype(int))) > 1:
-        raise EdgecnnError(f"the {what} file's answers lie more than a step from the reference's in most places")
+    elif np.median(np.abs(raw.astype(int) - expected.astype(int))) > max(1.0, FAR * np.ptp(expected)):
+        raise EdgecnnError(f"the {what} file's answers lie far from the reference's in most places")
     return raw

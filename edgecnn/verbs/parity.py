@@ -72,8 +72,8 @@ class LayerCheck:
 
     `apart` is in steps (int8) or a share of the largest value (fp32); None where the layer could not be run.
 
-    `differing` is the share of values that differ at all, `within_1` that of those at most one step away (None in float);
-    `reason` says what is wrong, or is None.
+    `differing` is the share of values that differ at all, `within_1` that of those at most one step away (None in
+    float); `reason` says what is wrong, or is None.
     """
 
     layer: str

@@ -25,5 +25,6 @@ def at(path: Path, overrides: Mapping[str, Any] | None, *place: str) -> Iterator
 
 def network_of(recipe: Recipe, classes: int, path: Path, overrides: Mapping[str, Any] | None = None) -> Network:
     """The recipe's network; RecipeError where its layers fit neither each other nor the classes."""
-    with at(path, overrides, "model", "arch" if recipe.model.layers is None else "layers"):
+    place = next(key for key in ("arch", "layers", "torchvision") if getattr(recipe.model, key) is not None)
+    with at(path, overrides, "model", place):
         return plan_network(recipe.model, (recipe.input.channels, *recipe.input.size), classes)

@@ -64,7 +64,21 @@ def prepared(name: str, images: Any) -> nn.Module:
     with torch.no_grad():
         for batch in torch.split(planes(images[:STATISTICS]), BATCH):
             module(batch)
-    return module.eval()
+        module.eval()
+        if not any(isinstance(part, nn.BatchNorm2d) for part in module.modules()):
+            centre(module, images)
+    return module
+
+
+def centre(module: nn.Module, images: Any) -> None:
+    """A net without batch norm: the last convolution's bias takes the mean away, or one class would always win."""
+    last = [part for part in module.modules() if isinstance(part, nn.Conv2d)][-1]
+    made: list[torch.Tensor] = []
+    hook = last.register_forward_hook(lambda _, __, output: made.append(output))
+    module(planes(images[:STATISTICS]))
+    hook.remove()
+    assert last.bias is not None
+    last.bias -= made[0].mean(dim=(0, 2, 3))
 
 
 def onnx_file(module: nn.Module, path: Path) -> Path:
