@@ -67,6 +67,14 @@ def exported(console: Console, record: ExportRecord) -> None:
     lines = [(f"{made.target}-{made.precision}", str(made.model), size(made.bytes)) for made in record]
     console.print(rows(table("artifact", "file", "size", left=2), lines))
     console.print(f"{len(record)} files in {duration(record.seconds)}, each opened by its runtime and checked")
+    if record.saturates_in:
+        layers = sum(sums.saturates for sums in record.saturation)
+        console.print(
+            f"on x86 without VNNI, sums in {layers} layer{'' if layers == 1 else 's'} can saturate in "
+            f"{' and '.join(record.saturates_in)}; for such machines export with --weights-bits 7, or say "
+            "quantize: {weights_bits: 7} in the recipe",
+            markup=False,
+        )
 
 
 def verified(console: Console, record: Certificate) -> None:

@@ -80,6 +80,8 @@ class Manifest:
     companions: Mapping[str, str] = field(default_factory=dict)
     """sha256 of further files that belong to the model, by name (OpenVINO's .bin)."""
     calibration: Calibration | None = None
+    instruction_sets: tuple[str, ...] = ()
+    """Those of the machine that the golden outputs were computed on."""
     schema: str = "edgecnn.manifest/1"
 
 

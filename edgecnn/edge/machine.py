@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 TELLING = {
@@ -17,8 +18,16 @@ TELLING = {
     "i8mm",
     "sve",
     "neon",
+    "ssse3",
 }
-"""Flags of x86 (first) and ARM that pick one integer kernel or another."""
+"""Flags of x86 and ARM that pick one integer kernel or another."""
+VNNI = {"avx512_vnni", "avx_vnni"}
+"""Flags of x86 that add products of int8 in 32 bits."""
+
+
+def saturates_pairs(sets: Collection[str]) -> bool:
+    """Whether a machine of these instruction sets is an x86 one that adds products in pairs, in 16 bits (PMADDUBSW)."""
+    return "ssse3" in sets and VNNI.isdisjoint(sets)
 
 
 def instruction_sets(cpuinfo: Path = Path("/proc/cpuinfo")) -> tuple[str, ...]:

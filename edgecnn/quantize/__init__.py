@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from edgecnn.quantize.qdq import quantize
+from edgecnn.quantize.saturation import PairSums, pair_sums
 
-__all__ = ["quantize"]
+__all__ = ["PairSums", "pair_sums", "quantize"]

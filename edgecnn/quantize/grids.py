@@ -24,6 +24,8 @@ steps are exactly twice theirs: every other sum falls between two steps, and eng
 of all values). So does every fourth mean of four values that reaches as far as they do."""
 BIAS_LIMIT = 2**30
 """A bias takes at most half of int32; the other half is for the products."""
+WEIGHTS_BITS = (7, 8)
+"""What weights may be: 7 bits for x86 machines that add pairs of products in 16 bits (see saturation.py)."""
 SMALLEST_MULTIPLIER = 2.0**-30
 """XNNPACK refuses input * weight / output scales below 2^-32."""
 
@@ -112,20 +114,21 @@ def asymmetric(seen: Range, floor: float = 0.0) -> Grid:
     return Grid(scale, int(np.clip(np.rint(-low / scale), 0, 255)))
 
 
-def quantize_weights(op: Op, given: Grid, made: Grid) -> tuple[Array, Array, Array, Array]:
+def quantize_weights(op: Op, given: Grid, made: Grid, bits: int) -> tuple[Array, Array, Array, Array]:
     """int8 weights and int32 bias with their scales: (weights, scales, bias [F], bias_scales).
 
-    Symmetric. A convolution has one scale a filter, [F]; a dense layer has one for all, [1], as the LiteRT
+    Symmetric: -127..127 with 8 bits, -63..63 with 7. A convolution has one scale a filter, [F]; a dense layer has one for all, [1], as the LiteRT
     specification says: engines older than FULLY_CONNECTED version 12 know no other. The scale of a nearly dead filter
     is held up until its bias fits int32.
     """
     weights, bias = (constant.values.astype(np.float64) for constant in op.constants)
     rows = weights.reshape(len(weights), -1)
-    scales = np.maximum(np.abs(rows).max(axis=1) / 127.0, np.abs(bias) / (given.scale * BIAS_LIMIT))
+    most = 2 ** (bits - 1) - 1
+    scales = np.maximum(np.abs(rows).max(axis=1) / most, np.abs(bias) / (given.scale * BIAS_LIMIT))
     scales = np.maximum(scales, SMALLEST_MULTIPLIER * made.scale / given.scale).astype(np.float32)
     if op.type == "Gemm":
         scales = scales.max(keepdims=True)
-    whole = np.clip(np.rint(rows / scales[:, None].astype(np.float64)), -127, 127)
+    whole = np.clip(np.rint(rows / scales[:, None].astype(np.float64)), -most, most)
     bias_scales = (np.float32(given.scale) * scales).astype(np.float32)
     whole_bias = np.rint(bias / bias_scales.astype(np.float64))
     reach = np.abs(whole_bias) + 255.0 * np.abs(whole).sum(axis=1)

@@ -6,20 +6,24 @@ import numpy as np
 import onnx
 from onnx import TensorProto
 
+from edgecnn.errors import UsageError
 from edgecnn.graph.edit import Array, Graph, Node, Value, from_onnx, to_onnx
 from edgecnn.graph.program import Grid, Op, read_program
 from edgecnn.quantize.averages import average_by_convolution
 from edgecnn.quantize.gates import split_hard_swish
-from edgecnn.quantize.grids import decide_grids, quantize_weights
+from edgecnn.quantize.grids import WEIGHTS_BITS, decide_grids, quantize_weights
 from edgecnn.quantize.ranges import observe
 
 
-def quantize(graph: Graph, images: Array) -> Graph:
+def quantize(graph: Graph, images: Array, weights_bits: int = 8) -> Graph:
     """The QDQ graph of a canonical fp32 graph: static w8a8, per-channel weights, ranges from `images`.
 
-    images: uint8 [N, H, W, 3], training pictures with evaluation pixels. The output becomes uint8 on its grid.
-    Raises UsageError where a layer can't be said in int8.
+    images: uint8 [N, H, W, 3], training pictures with evaluation pixels. weights_bits: 8, or 7 for sums that no engine
+    saturates; either way they are stored as int8. The output becomes uint8 on its grid. Raises UsageError where a layer
+    can't be said in int8.
     """
+    if weights_bits not in WEIGHTS_BITS:
+        raise UsageError(f"weights have {' or '.join(map(str, WEIGHTS_BITS))} bits, not {weights_bits}")
     edited = from_onnx(to_onnx(graph))
     split_hard_swish(edited)
     average_by_convolution(edited)
@@ -27,7 +31,7 @@ def quantize(graph: Graph, images: Array) -> Graph:
     grids = decide_grids(program, observe(edited, images))
     for op in program.ops:
         if op.weights is not None:
-            _quantize_weights(edited, op, grids[op.inputs[0].value], grids[op.output.value])
+            _quantize_weights(edited, op, grids[op.inputs[0].value], grids[op.output.value], weights_bits)
         _quantize_output(edited, op.name, op.output.value, grids[op.output.value])
     edited.prune()
     edited.infer_shapes()
@@ -35,9 +39,9 @@ def quantize(graph: Graph, images: Array) -> Graph:
     return from_onnx(to_onnx(edited))
 
 
-def _quantize_weights(graph: Graph, op: Op, given: Grid, made: Grid) -> None:
+def _quantize_weights(graph: Graph, op: Op, given: Grid, made: Grid, bits: int) -> None:
     node = next(node for node in graph.nodes if node.name == op.name)
-    weights, scales, bias, bias_scales = quantize_weights(op, given, made)
+    weights, scales, bias, bias_scales = quantize_weights(op, given, made, bits)
     for i, kind, values, steps in ((1, "weight", weights, scales), (2, "bias", bias, bias_scales)):
         name = f"{op.name}.{kind}"
         if len(steps) == 1:

@@ -116,6 +116,7 @@ class Quantize(Section):
     """How int8 is decided."""
 
     calibration: Calibration = Calibration()
+    weights_bits: Literal[7, 8] = 8  # 7 for x86 machines without VNNI, where sums with 8 can saturate
 
 
 class Export(Section):

@@ -13,6 +13,7 @@ from edgecnn import __version__, formats
 from edgecnn.data import fingerprint
 from edgecnn.edge import artifact
 from edgecnn.edge.artifact import Artifact, Calibration, ClassOutput, Manifest
+from edgecnn.edge.machine import instruction_sets
 from edgecnn.edge.runtimes import runtime_for
 from edgecnn.errors import EdgecnnError
 from edgecnn.graph.edit import Array, Graph, to_onnx
@@ -23,7 +24,7 @@ from edgecnn.records import sha256, sha256_file, write_json, write_whole
 from edgecnn.verbs.folders import EXPORT, Export
 from edgecnn.verbs.network import Network, check_float
 
-SCHEMES = {"fp32": "fp32", "int8": "static_wi8_ai8"}
+SCHEMES = {"fp32": "fp32", "int8": "static_wi{weights_bits}_ai8"}
 METHOD = "minmax"
 FAR = 0.05
 """Of the span of a reference's answers: what int8 rounding may move half of them by at most. A deep net whose weights
@@ -54,13 +55,13 @@ def exported(folder: Path) -> Exported:
 class Writer:
     """An export under construction in a folder: what all its files are written from, and what they are held against."""
 
-    def __init__(self, folder: Path, network: Network, int8: bool) -> None:
+    def __init__(self, folder: Path, network: Network, int8: bool, weights_bits: int) -> None:
         """Decide int8, where it is asked for, and write the graphs and the reference."""
-        self.folder, self.network = folder, network
+        self.folder, self.network, self.weights_bits = folder, network, weights_bits
         network.check_graph()
         self.graphs: dict[str, Graph] = {"fp32": network.fp32}
         if int8:
-            self.graphs["int8"] = quantize(network.fp32, network.calibration.images)
+            self.graphs["int8"] = quantize(network.fp32, network.calibration.images, weights_bits)
         self.hashes: dict[str, str] = {}
         for precision, graph in self.graphs.items():
             content = to_onnx(graph).SerializeToString(deterministic=True)
@@ -81,7 +82,7 @@ class Writer:
             name=network.name,
             target=target,
             precision=precision,
-            scheme=SCHEMES[precision],
+            scheme=SCHEMES[precision].format(weights_bits=self.weights_bits),
             model=form.model,
             bytes=sum((folder / name).stat().st_size for name in (form.model, *form.companions)),
             sha256=sha256_file(folder / form.model),
@@ -96,6 +97,7 @@ class Writer:
                 "runtime": runtime_for(target).version(),
             },
             calibration=self._calibration() if precision == "int8" else None,
+            instruction_sets=instruction_sets(),
         )
         write_whole(folder / "labels.txt", "".join(f"{label}\n" for label in network.labels).encode())
         write_json(folder / artifact.MANIFEST, manifest)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from edgecnn.quantize import PairSums
 from edgecnn.verbs.parity import LayerReport, Parity
 
 
@@ -64,7 +65,9 @@ class Certificate:
     machine: Mapping[str, str]
     created: str
     notes: tuple[str, ...] = ()
-    """What a person should know about the pictures."""
+    """What a person should know about the pictures and the machine."""
+    saturation: tuple[PairSums, ...] = ()
+    """int8: what two products can come to, layer by layer."""
     split: str = "test"
     """test, given (pictures named by a person) or calibration (those kept at export)."""
     scope: str = "accuracy and parity"

@@ -16,12 +16,13 @@ from edgecnn import __version__, packaged
 from edgecnn.data import fingerprint
 from edgecnn.edge import artifact
 from edgecnn.edge.artifact import Manifest
-from edgecnn.edge.machine import instruction_sets
+from edgecnn.edge.machine import instruction_sets, saturates_pairs
 from edgecnn.edge.runtimes import all_runtimes, runtime_for
 from edgecnn.errors import MissingExtra, UnusableFile
 from edgecnn.graph.edit import Array, Graph, from_onnx
 from edgecnn.graph.reference import Reference
 from edgecnn.metrics import drop_interval, mcnemar, ties, top1
+from edgecnn.quantize import PairSums, pair_sums
 from edgecnn.records import sha256_file, write_json
 from edgecnn.verbs.certificate import Accuracy, Certificate, LogitGrid, Picture
 from edgecnn.verbs.export import ExportRecord
@@ -36,6 +37,10 @@ REFERENCE = "reference"
 LAYER_PICTURES = 8
 """Pictures on which every layer is run by itself."""
 WORST = 5
+SATURATES = (
+    "this x86 machine has no VNNI: sums of products can saturate in ONNX Runtime and OpenVINO, whose int8 answers then "
+    "differ from the reference's; `edgecnn export --weights-bits 7` makes files whose sums can't"
+)
 
 
 def verify(
@@ -105,9 +110,10 @@ class _Verification:
         for name in self.about.artifacts:
             self._artifact(name, layers)
         parity = tuple(self._parity()) if int8 is not None else ()
+        saturation = pair_sums(int8) if int8 is not None else ()
         details = {name: self._accuracy(name) for name in self.logits} if self.chosen.labelled else {}
         grid = self._logit_grid(int8)
-        return self._certificate(details, parity, grid)
+        return self._certificate(details, parity, grid, saturation)
 
     # --- the graphs --------------------------------------------------------------------------------------------------
 
@@ -238,8 +244,15 @@ class _Verification:
         )
 
     def _certificate(
-        self, details: Mapping[str, Accuracy], parity: tuple[Parity, ...], grid: LogitGrid | None
+        self,
+        details: Mapping[str, Accuracy],
+        parity: tuple[Parity, ...],
+        grid: LogitGrid | None,
+        saturation: tuple[PairSums, ...],
     ) -> Certificate:
+        notes = _machine_notes(saturation)
+        for note in notes:
+            self.message(f"note: {note}")
         return Certificate(
             passed=not self.failures,
             n=len(self.pictures),
@@ -265,11 +278,18 @@ class _Verification:
                 "threads": str(self.threads),
                 "system": platform.platform(),
             },
-            notes=self.chosen.notes,
+            notes=(*self.chosen.notes, *notes),
+            saturation=saturation,
             split=self.chosen.split,
             scope="accuracy and parity" if self.chosen.labelled else "parity only",
             created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         )
+
+
+def _machine_notes(saturation: tuple[PairSums, ...]) -> tuple[str, ...]:
+    """What the certificate's reader should know about the machine that it was made on."""
+    concerned = any(sums.saturates for sums in saturation) and saturates_pairs(instruction_sets())
+    return (SATURATES,) if concerned else ()
 
 
 def _versions() -> dict[str, str]:

@@ -107,6 +107,11 @@ def evaluate(
 @click.option("--target", "--format", "targets", type=TARGETS, multiple=True, help="tflite, onnx, openvino or all.")
 @click.option("--int8", is_flag=True, help="Static w8a8: int8 weights per channel, 8-bit activations.")
 @click.option("--fp32", is_flag=True, help="32-bit floats.")
+@click.option(
+    "--weights-bits",
+    type=click.IntRange(7, 8),
+    help="int8 weights of 7 bits: for x86 machines without VNNI, where sums can saturate (default: the recipe's, or 8).",
+)
 @click.option("--out", type=FOLDER, help="The export's folder (default: in the run, or in exports/, by time).")
 @click.option("--calibration", type=FOLDER, help="MODEL.onnx: a folder of pictures that int8 is decided on.")
 @click.option("--mean", type=NUMBERS, help="MODEL.onnx: what it subtracts from pixels (0 to 1), by channel: R,G,B.")
@@ -127,6 +132,7 @@ def export(
     targets: tuple[tuple[str, ...], ...],
     int8: bool,
     fp32: bool,
+    weights_bits: int | None,
     out: Path | None,
     calibration: Path | None,
     mean: tuple[float, ...] | None,
@@ -154,6 +160,7 @@ def export(
         run,
         targets=flattened(targets),
         precisions=precisions,
+        weights_bits=weights_bits,
         out=out,
         calibration=calibration,
         mean=mean,

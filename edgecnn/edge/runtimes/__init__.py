@@ -1,6 +1,6 @@
 """Engines that run a model file: one file each, found by looking into this folder.
 
-A new engine is one file here with `RUNTIME`, an object that has the four parts of `Runtime`.
+A new engine is one file here with `RUNTIME`, an object that has the parts of `Runtime`.
 """
 
 from __future__ import annotations
@@ -46,11 +46,15 @@ class Session(Protocol):
 
 
 class Runtime(Protocol):
-    """An engine. `reads` are the formats it takes, `extra` is what installs it."""
+    """An engine. `reads` are the formats it takes, `extra` is what installs it.
+
+    `saturates_pairs`: on x86 without VNNI it adds products of int8 in pairs, in 16 bits, which may be too few.
+    """
 
     name: str
     reads: tuple[str, ...]
     extra: str
+    saturates_pairs: bool
 
     def version(self) -> str:
         """Library and version, such as `ai-edge-litert 2.3.0`; MissingExtra where it is not installed."""

@@ -48,6 +48,7 @@ class LiteRT:
     name = "litert"
     reads = ("tflite",)
     extra = "tflite"
+    saturates_pairs = False
 
     def version(self) -> str:
         """The library found first."""

@@ -31,6 +31,7 @@ class Null:
     name = "null"
     reads = ("null",)
     extra = "dev"
+    saturates_pairs = False
 
     def version(self) -> str:
         """It is part of edgecnn."""

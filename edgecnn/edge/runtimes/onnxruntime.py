@@ -42,6 +42,7 @@ class OnnxRuntime:
     name = "onnxruntime"
     reads = ("onnx",)
     extra = "onnx"
+    saturates_pairs = True
 
     def version(self) -> str:
         """The library's version."""

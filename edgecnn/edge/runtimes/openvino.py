@@ -37,6 +37,7 @@ class OpenVINO:
     name = "openvino"
     reads = ("openvino", "onnx")
     extra = "openvino"
+    saturates_pairs = True
 
     def version(self) -> str:
         """The library's version."""
