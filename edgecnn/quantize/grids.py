@@ -117,9 +117,9 @@ def asymmetric(seen: Range, floor: float = 0.0) -> Grid:
 def quantize_weights(op: Op, given: Grid, made: Grid, bits: int) -> tuple[Array, Array, Array, Array]:
     """int8 weights and int32 bias with their scales: (weights, scales, bias [F], bias_scales).
 
-    Symmetric: -127..127 with 8 bits, -63..63 with 7. A convolution has one scale a filter, [F]; a dense layer has one for all, [1], as the LiteRT
-    specification says: engines older than FULLY_CONNECTED version 12 know no other. The scale of a nearly dead filter
-    is held up until its bias fits int32.
+    Symmetric: -127..127 with 8 bits, -63..63 with 7. A convolution has one scale a filter, [F]; a dense layer has one
+    for all, [1], as the LiteRT specification says: engines older than FULLY_CONNECTED version 12 know no other. The
+    scale of a nearly dead filter is held up until its bias fits int32.
     """
     weights, bias = (constant.values.astype(np.float64) for constant in op.constants)
     rows = weights.reshape(len(weights), -1)

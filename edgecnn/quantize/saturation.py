@@ -1,13 +1,14 @@
 """What two neighbouring products of a layer can come to, for engines that add them in 16 bits.
 
-x86 multiplies int8 with VPMADDUBSW: it adds two products of a uint8 activation and an int8 weight into an int16, and cuts
-off what passes it, 255 * (127 + 127) = 64,770 against 32,767. Machines with VNNI have VPDPBUSD instead, which adds four
-products in 32 bits. Without it ONNX Runtime (MLAS: ConvSymKernelAvx2, QgemmU8S8KernelAvx2 and their AVX-512 siblings) and
-OpenVINO (oneDNN) saturate in convolutions and dense layers; depthwise kernels widen to 16 bits before they multiply, and
-so do all of XNNPACK's on x86. ARM's kernels add pairs in 32 bits.
+x86 multiplies int8 with VPMADDUBSW: it adds two products of a uint8 activation and an int8 weight into an int16, and
+cuts off what passes it, 255 * (127 + 127) = 64,770 against 32,767. Machines with VNNI have VPDPBUSD instead, which adds
+four products in 32 bits. Without it ONNX Runtime (MLAS: ConvSymKernelAvx2, QgemmU8S8KernelAvx2 and their AVX-512
+siblings) and OpenVINO (oneDNN) saturate in convolutions and dense layers. Their depthwise kernels widen to 16 bits
+before they multiply, and so does XNNPACK everywhere; tests/verbs/test_no_vnni.py runs all of them on such a machine.
 
-Sources: oneDNN, "Nuances of int8 computations", which names weights of 7 bits as the cure; ONNX Runtime's "Quantize ONNX
-models" (reduce_range) and its session option session.x64quantprecision; OpenVINO, "Saturation (overflow) issue workaround".
+Sources: oneDNN, "Nuances of int8 computations", which names weights of 7 bits as a cure; ONNX Runtime, "Quantize ONNX
+models" (reduce_range) and the session option session.x64quantprecision; OpenVINO, "Saturation (overflow) issue
+workaround", and NNCF's OverflowFix.
 """
 
 from __future__ import annotations
@@ -76,4 +77,4 @@ def _layer(op: Op) -> PairSums:
 def _largest(pairs: Array) -> Array:
     """The largest magnitude of a * w + b * v, for pairs of weights [..., 2] and activations a, b in 0..255."""
     up, down = (np.maximum(sign * pairs, 0).sum(axis=-1) for sign in (1, -1))
-    return ACTIVATION_MAX * np.maximum(up, down)
+    return np.asarray(ACTIVATION_MAX * np.maximum(up, down))

@@ -62,9 +62,9 @@ class _Plan:
     source: Path
     targets: tuple[str, ...]
     precisions: tuple[str, ...]
-    weights_bits: int
     out: Path
     network: Callable[[], Network]
+    weights_bits: int = 8
 
 
 def export(
@@ -89,8 +89,8 @@ def export(
     """Export a run's best checkpoint, a torch module in eval mode, or a float .onnx file.
 
     Targets and precisions (`int8`, `fp32`, or both by name) replace the recipe's; without a recipe they are all.
-    weights_bits replaces the recipe's too: 7 keeps sums from saturating on x86 machines without VNNI. What follows
-    data_dir is for networks from elsewhere only: a run's recipe says it. Calibration is uint8 [N, H, W, 3] or
+    weights_bits replaces the recipe's too, or 8; with 7, no sum saturates on x86 machines without VNNI. What
+    follows data_dir is for networks from elsewhere only: a run's recipe says it. Calibration is uint8 [N, H, W, 3] or
     a folder; mean and std are for pixels from 0 to 1. Only train and val pictures are opened. The folder appears whole
     or not at all. Raises UnusableFile, UsageError, MissingExtra, OutOfResources.
     """
@@ -98,33 +98,34 @@ def export(
     size = (input_size, input_size) if isinstance(input_size, int) else input_size
     told = Told(calibration, mean, std, size, labels, resize, name)
     asked = tuple(precisions or [name for name, wanted in (("fp32", fp32), ("int8", int8)) if wanted])
-    folder = Path(out) if out is not None else None
-    plan = _plan(source, told, tuple(targets or ()), asked, weights_bits, folder, data_dir, message)
+    plan = _plan(source, told, tuple(targets or ()), asked, Path(out) if out is not None else None, data_dir, message)
     if weights_bits is not None and "int8" not in plan.precisions:
         raise UsageError("weights_bits is for int8 files, and none is asked for")
     for target in plan.targets:
         runtime_for(formats.find_format(target).name).version()
     if plan.out.exists() and not (plan.out / EXPORT).is_file():
         raise UsageError(f"{plan.out}: exists and is no export; choose another --out")
+    bits = plan.weights_bits if weights_bits is None else weights_bits
     network = plan.network()
     with whole_folder(plan.out) as made:
-        writer = Writer(made, network, "int8" in plan.precisions, plan.weights_bits)
+        writer = Writer(made, network, "int8" in plan.precisions, bits)
         for target in plan.targets:
             for precision in plan.precisions:
                 message(f"writing {target} {precision}")
                 writer.artifact(target, precision)
         writer.finish()
     artifacts = tuple(exported(plan.out / name) for name in writer.names)
-    saturation = pair_sums(writer.graphs["int8"]) if "int8" in writer.graphs else ()
-    engines = [runtime_for(target) for target in plan.targets] if any(sums.saturates for sums in saturation) else []
-    return ExportRecord(
-        plan.source,
-        time.perf_counter() - started,
-        artifacts,
-        instruction_sets(),
-        saturation,
-        tuple(engine.name for engine in engines if engine.saturates_pairs),
-    )
+    seconds = time.perf_counter() - started
+    return ExportRecord(plan.source, seconds, artifacts, instruction_sets(), *_saturation(writer, plan.targets))
+
+
+def _saturation(writer: Writer, targets: Sequence[str]) -> tuple[tuple[PairSums, ...], tuple[str, ...]]:
+    """The pair sums of what was quantized, and the runtimes that they can saturate in."""
+    found = pair_sums(writer.graphs["int8"]) if "int8" in writer.graphs else ()
+    if not any(sums.saturates for sums in found):
+        return found, ()
+    engines = [runtime_for(formats.find_format(target).name) for target in targets]
+    return found, tuple(engine.name for engine in engines if engine.saturates_pairs)
 
 
 def _plan(
@@ -132,7 +133,6 @@ def _plan(
     told: Told,
     targets: tuple[str, ...],
     precisions: tuple[str, ...],
-    weights_bits: int | None,
     out: Path | None,
     data_dir: Path | None,
     message: Callable[[str], None],
@@ -143,24 +143,12 @@ def _plan(
         module, name = source, told.name or type(source).__name__.lower()
         folder = out or Path("exports") / name / _now()
         return _Plan(
-            Path(name),
-            known,
-            precisions or PRECISIONS,
-            weights_bits or 8,
-            folder,
-            lambda: network_of_module(module, told, message),
+            Path(name), known, precisions or PRECISIONS, folder, lambda: network_of_module(module, told, message)
         )
     if isinstance(source, (Path, str)) and Path(source).suffix.lower() == ".onnx":
         path = Path(source)
         folder = out or Path("exports") / (told.name or path.stem) / _now()
-        return _Plan(
-            path,
-            known,
-            precisions or PRECISIONS,
-            weights_bits or 8,
-            folder,
-            lambda: network_of_onnx(path, told, message),
-        )
+        return _Plan(path, known, precisions or PRECISIONS, folder, lambda: network_of_onnx(path, told, message))
     _refuse_for_runs(told)
     from edgecnn.verbs.checkpoint import network_of_run
 
@@ -170,9 +158,9 @@ def _plan(
         run.path,
         targets or tuple(recipe.export.targets),
         precisions or tuple(recipe.export.precisions),
-        weights_bits or recipe.quantize.weights_bits,
         out or run.exports / _now(),
         lambda: network_of_run(run, data_dir, message),
+        recipe.quantize.weights_bits,
     )
 
 

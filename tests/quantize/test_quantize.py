@@ -117,6 +117,23 @@ def test_a_convolution_has_a_scale_for_each_filter_and_a_dense_layer_one() -> No
     assert np.abs(graph.constants["classifier.weight.q"]).max() == 127
 
 
+def test_weights_of_7_bits_have_half_the_steps() -> None:
+    graph, made = quantize(net().canonical(), IMAGES, weights_bits=7), net()
+    weights, scales = graph.constants["stem.weight.q"], graph.constants["stem.weight.scale"]
+    assert weights.dtype == np.int8
+    assert np.abs(weights.reshape(4, -1)).max(axis=1).tolist() == [63] * 4
+    assert np.abs(graph.constants["classifier.weight.q"]).max() == 63
+    apart = np.abs(weights * scales[:, None, None, None] - made.constants["stem.0"])
+    assert (apart <= 0.501 * scales[:, None, None, None]).all(), "each weight is rounded to the nearest step"
+    np.testing.assert_allclose(scales, np.abs(made.constants["stem.0"]).max(axis=(1, 2, 3)) / 63, rtol=1e-6)
+
+
+@pytest.mark.parametrize("bits", [6, 9, 0])
+def test_other_widths_are_refused(bits: int) -> None:
+    with pytest.raises(UsageError, match=f"weights have 7 or 8 bits, not {bits}"):
+        quantize(net().canonical(), IMAGES, weights_bits=bits)
+
+
 def test_a_bias_is_int32_on_the_product_of_the_scales() -> None:
     graph = quantize(net().canonical(), IMAGES)
     bias, steps = graph.constants["stem.bias.q"], graph.constants["stem.bias.scale"]

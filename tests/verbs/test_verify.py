@@ -90,6 +90,20 @@ def test_faults_lie_where_the_grid_is_used(export: Path) -> None:
     assert all(len(np.unique(found)) >= 64 for found in values.values())
 
 
+def test_a_machine_without_vnni_is_noted(export: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    only(export, "tflite-int8")
+    pictures = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype(np.uint8)
+    assert verify(export, pictures).notes == ()
+    monkeypatch.setattr("edgecnn.verbs.verify.instruction_sets", lambda: ("avx2", "ssse3"))
+    said: list[str] = []
+    certificate = verify(export, pictures, message=said.append)
+    (note,) = certificate.notes
+    assert note.startswith("this x86 machine has no VNNI")
+    assert f"note: {note}" in said
+    assert certificate.machine["instruction_sets"] == "avx2 ssse3"
+    assert {sums.type for sums in certificate.saturation if sums.saturates} == {"Conv", "Gemm"}
+
+
 def test_changed_graph_is_refused(export: Path) -> None:
     path = export / "int8.onnx"
     path.write_bytes(path.read_bytes()[:-1] + b"\0")

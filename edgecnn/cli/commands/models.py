@@ -110,7 +110,7 @@ def evaluate(
 @click.option(
     "--weights-bits",
     type=click.IntRange(7, 8),
-    help="int8 weights of 7 bits: for x86 machines without VNNI, where sums can saturate (default: the recipe's, or 8).",
+    help="7: int8 weights in -63..63, for x86 machines without VNNI, where sums can saturate (default: the recipe's).",
 )
 @click.option("--out", type=FOLDER, help="The export's folder (default: in the run, or in exports/, by time).")
 @click.option("--calibration", type=FOLDER, help="MODEL.onnx: a folder of pictures that int8 is decided on.")
