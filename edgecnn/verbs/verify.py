@@ -95,6 +95,8 @@ class _Verification:
         self.hashes: dict[str, str] = {}
         self.float_apart: dict[str, float] = {}
         self.bytes: dict[str, int] = {}
+        self.saturation: tuple[PairSums, ...] = ()
+        self.notes = chosen.notes
 
     def run(self) -> Certificate:
         """Check, run, compare."""
@@ -104,16 +106,16 @@ class _Verification:
         if int8 is not None:
             self.message("running the reference (ONNX Runtime without optimizations)")
             self.raw[REFERENCE] = Reference(int8).output(self.pictures.images)
+            self._note_saturation(int8)
         layers = {"fp32": LayerReference(fp32, sample)}
         if int8 is not None:
             layers["int8"] = LayerReference(int8, sample)
         for name in self.about.artifacts:
             self._artifact(name, layers)
         parity = tuple(self._parity()) if int8 is not None else ()
-        saturation = pair_sums(int8) if int8 is not None else ()
         details = {name: self._accuracy(name) for name in self.logits} if self.chosen.labelled else {}
         grid = self._logit_grid(int8)
-        return self._certificate(details, parity, grid, saturation)
+        return self._certificate(details, parity, grid)
 
     # --- the graphs --------------------------------------------------------------------------------------------------
 
@@ -140,6 +142,13 @@ class _Verification:
         if not apart <= FLOAT_TOLERANCE:
             self.failures.append(f"fp32.onnx differs from its source by {apart:.2g} of the largest logit")
         return np.ascontiguousarray(images[:LAYER_PICTURES])
+
+    def _note_saturation(self, int8: Graph) -> None:
+        """Keep what sums can come to, and say so where this machine can't hold them."""
+        self.saturation = pair_sums(int8)
+        if any(sums.saturates for sums in self.saturation) and saturates_pairs(instruction_sets()):
+            self.notes = (*self.notes, SATURATES)
+            self.message(f"note: {SATURATES}")
 
     def _session_logits(self, model: str) -> Array:
         session = runtime_for("onnx").open(self.folder / model, self.threads)
@@ -244,15 +253,8 @@ class _Verification:
         )
 
     def _certificate(
-        self,
-        details: Mapping[str, Accuracy],
-        parity: tuple[Parity, ...],
-        grid: LogitGrid | None,
-        saturation: tuple[PairSums, ...],
+        self, details: Mapping[str, Accuracy], parity: tuple[Parity, ...], grid: LogitGrid | None
     ) -> Certificate:
-        notes = _machine_notes(saturation)
-        for note in notes:
-            self.message(f"note: {note}")
         return Certificate(
             passed=not self.failures,
             n=len(self.pictures),
@@ -278,18 +280,12 @@ class _Verification:
                 "threads": str(self.threads),
                 "system": platform.platform(),
             },
-            notes=(*self.chosen.notes, *notes),
-            saturation=saturation,
+            notes=self.notes,
+            saturation=self.saturation,
             split=self.chosen.split,
             scope="accuracy and parity" if self.chosen.labelled else "parity only",
             created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         )
-
-
-def _machine_notes(saturation: tuple[PairSums, ...]) -> tuple[str, ...]:
-    """What the certificate's reader should know about the machine that it was made on."""
-    concerned = any(sums.saturates for sums in saturation) and saturates_pairs(instruction_sets())
-    return (SATURATES,) if concerned else ()
 
 
 def _versions() -> dict[str, str]:

@@ -88,6 +88,7 @@ def test_it_has_the_parts(runtime: Runtime) -> None:
     assert runtime.name
     assert runtime.reads
     assert isinstance(runtime.reads, tuple)
+    assert isinstance(runtime.saturates_pairs, bool)
     pyproject = (Path(__file__).parents[2] / "pyproject.toml").read_text()
     assert re.search(rf"^{runtime.extra} = \[", pyproject, re.MULTILINE), "the extra that installs it exists"
     for name in ("version", "open"):
