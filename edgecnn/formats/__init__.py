@@ -5,19 +5,33 @@ A new format is one module here with `FORMAT`, an object that has the parts of `
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
+from edgecnn.errors import UsageError
 from edgecnn.graph.edit import Graph
 from edgecnn.graph.program import Grid, Op, Program, Tensor
 from edgecnn.registry import discover, look_up
 
 Array = NDArray[Any]
 Details = Mapping[str, str]
-"""What a file says about itself besides the network: labels, resize rule, output grid."""
+"""What a file says about itself besides the network. Written, where it is known:
+
+name                          the network's
+labels                        the classes' names in order, as a JSON list
+resize                        edgecnn's rule by which pictures are brought to size
+output                        logits or probabilities
+output_scale, _zero_point     what a uint8 answer stands for
+
+Files from elsewhere may say, and ours never need to:
+
+mean, std                     one number a channel or one for all, separated by commas, for pixels from 0 to 1
+"""
 
 
 class Format(Protocol):
@@ -42,11 +56,44 @@ class Format(Protocol):
         UnusableFile where the file does not hold the operation's tensors.
         """
 
+    def details(self, model: Path) -> Details:
+        """What a file of any origin says about itself, in the keys of `write`; UnusableFile where it can't be read."""
+
     def encode(self, tensor: Tensor, values: Array) -> Array:
         """A graph's values (NCHW; uint8 on a grid, or float32; the image is NHWC pixels) as a cut file takes them."""
 
     def decode(self, tensor: Tensor, values: Array) -> Array:
         """What a cut file gives, in the graph's order and type."""
+
+
+def check_labels(labels: Sequence[str]) -> None:
+    """UsageError for a label that is no single line of Unicode text: files keep labels as lines of UTF-8."""
+    for label in labels:
+        if "".join(label.splitlines()) != label:
+            raise UsageError(f"the label {label!r} has a line break in it; a label is one line")
+        if any("\ud800" <= character <= "\udfff" for character in label):
+            raise UsageError(f"the label {label!r} is no Unicode text, and can't be written into a file; rename it")
+
+
+def labels_text(labels: Sequence[str]) -> str:
+    """Labels as they stand in `Details`."""
+    return json.dumps(list(labels))
+
+
+def labels_of(details: Details) -> tuple[str, ...]:
+    """The labels in `Details`; none where there are none."""
+    return tuple(json.loads(details.get("labels", "[]")))
+
+
+def normalisation(mean: Sequence[float], std: Sequence[float]) -> dict[str, str]:
+    """mean and std for pixels from 0 to 255, as they stand in `Details`: for 0 to 1. None where they make no sense."""
+    if not mean or not std or not all(map(math.isfinite, (*mean, *std))) or min(std) <= 0:
+        return {}
+    return {"mean": _listed(mean), "std": _listed(std)}
+
+
+def _listed(values: Sequence[float]) -> str:
+    return ",".join(repr(value / 255.0) for value in values)
 
 
 def all_formats() -> Mapping[str, Format]:

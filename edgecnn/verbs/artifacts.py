@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 from dataclasses import dataclass
 from pathlib import Path
@@ -135,7 +134,12 @@ def _class_output(graph: Graph, kind: str, grid: Grid | None) -> ClassOutput:
 
 
 def _details(network: Network, grid: Grid | None) -> dict[str, str]:
-    details = {"labels": json.dumps(network.labels), "resize": network.input.resize, "output": network.output}
+    details = {
+        "name": network.name,
+        "labels": formats.labels_text(network.labels),
+        "resize": network.input.resize,
+        "output": network.output,
+    }
     if grid is not None:
         details |= {"output_scale": repr(grid.scale), "output_zero_point": str(grid.zero_point)}
     return details

@@ -10,6 +10,7 @@ import numpy as np
 from edgecnn.data import DataSpec, Pictures
 from edgecnn.edge.artifact import ImageInput
 from edgecnn.errors import EdgecnnError
+from edgecnn.formats import check_labels
 from edgecnn.graph.edit import Array, Graph
 from edgecnn.graph.reference import Reference
 from edgecnn.verbs.folders import Limits
@@ -43,6 +44,9 @@ class Network:
     """The pictures that it was trained on; None where nobody knows."""
     train_data: str | None = None
     """Their fingerprint."""
+
+    def __post_init__(self) -> None:
+        check_labels(self.labels)
 
     def check_graph(self) -> None:
         """EdgecnnError where the canonical graph does not answer as its source did."""

@@ -54,7 +54,7 @@ def test_an_unknown_format_names_the_nearest() -> None:
 
 @each_format
 def test_it_has_the_parts(form: Format) -> None:
-    for name in ("write", "cut", "encode", "decode"):
+    for name in ("write", "cut", "details", "encode", "decode"):
         asked = list(inspect.signature(getattr(Format, name)).parameters)[1:]
         assert list(inspect.signature(getattr(form, name)).parameters) == asked, name
     assert form.model
@@ -70,7 +70,7 @@ def test_it_writes_its_files_the_same_twice_and_its_runtime_opens_them(
     hashes = []
     for folder in (tmp_path / "a", tmp_path / "b"):
         folder.mkdir()
-        form.write(graph, folder, {"labels": "cat\ndog", "resize": "crop"})
+        form.write(graph, folder, {"labels": '["cat", "dog"]', "resize": "crop"})
         names = {path.name for path in folder.iterdir()}
         assert names == {form.model, *form.companions}
         hashes.append({name: sha256_file(folder / name) for name in names})

@@ -28,7 +28,7 @@ OPERATORS = {code: name for name, code in vars(schema.BuiltinOperator).items() i
 
 
 def content_of(graph: Graph) -> bytes:
-    return write_program(read_program(graph))
+    return write_program(read_program(graph), {})
 
 
 def operators(content: bytes) -> Counter[str]:

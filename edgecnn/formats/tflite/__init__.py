@@ -26,7 +26,7 @@ class TFLiteFormat:
         """Write the program of the graph; UsageError for an operation without a writer."""
         from edgecnn.formats.tflite.write import write_program
 
-        write_whole(folder / self.model, write_program(read_program(graph)))
+        write_whole(folder / self.model, write_program(read_program(graph), details))
 
     def grids(self, model: Path, program: Program) -> Mapping[str, Grid]:
         """The tensors' quantization, brought from int8 to uint8."""
@@ -51,6 +51,12 @@ class TFLiteFormat:
         path = folder / self.model
         path.write_bytes(cut(model, [name(tensor) for tensor in op.inputs], name(op.output)))
         return path
+
+    def details(self, model: Path) -> Details:
+        """TFLite metadata, and the label file behind the model."""
+        from edgecnn.formats.tflite.metadata import read_details
+
+        return read_details(model)
 
     def encode(self, tensor: Tensor, values: Array) -> Array:
         """NHWC, int8; the image as it is."""

@@ -6,7 +6,7 @@ convention; buffers of constants are aligned to 16 bytes as the schema's force_a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import flatbuffers
@@ -135,8 +135,8 @@ class Builder:
             operator.builtinOptions = options
         self.operators.append(operator)
 
-    def finish(self, inputs: dict[str, int], outputs: dict[str, int]) -> bytes:
-        """The file's bytes; names of inputs and outputs stand in its one signature."""
+    def finish(self, inputs: dict[str, int], outputs: dict[str, int], metadata: Mapping[str, bytes]) -> bytes:
+        """The file's bytes; names of inputs and outputs stand in its one signature, metadata entries in buffers."""
         graph = schema.SubGraphT()
         graph.name = b"main"
         graph.tensors, graph.operators = self.tensors, self.operators
@@ -149,8 +149,16 @@ class Builder:
         model.version, model.description = 3, b"edgecnn"
         model.subgraphs, model.signatureDefs = [graph], [signature]
         model.operatorCodes = [_operator_code(code, version) for code, version in self.codes]
+        model.metadata = [self._entry(name, content) for name, content in metadata.items()]
         model.buffers = self.buffers
         return pack(model)
+
+    def _entry(self, name: str, content: bytes) -> Any:
+        buffer, made = AlignedBuffer(), schema.MetadataT()
+        buffer.data = content
+        self.buffers.append(buffer)
+        made.name, made.buffer = name.encode(), len(self.buffers) - 1
+        return made
 
 
 def pack(model: Any) -> bytes:

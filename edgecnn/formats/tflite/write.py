@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 
 from edgecnn.errors import UnusableFile
+from edgecnn.formats import Details, labels_of
 from edgecnn.formats.tflite.builder import SHIFT, Builder, nhwc, pack, schema, unpack
+from edgecnn.formats.tflite.metadata import entries, with_labels
 from edgecnn.formats.tflite.ops import write_op
 from edgecnn.graph.canonical import IMAGE, LOGITS
 from edgecnn.graph.program import Grid, Program
@@ -19,8 +21,10 @@ CORE = "/core"
 """Added to the name of an end's tensor inside, where the end itself is of another type."""
 
 
-def write_program(program: Program) -> bytes:
+def write_program(program: Program, details: Details) -> bytes:
     """The bytes of a .tflite file: uint8 pixels in; float32 out, or uint8 where the program has grids.
+
+    What it says about itself is TFLite metadata, with the labels in an archive behind the model.
 
     Raises UsageError for an operation without a writer.
     """
@@ -29,7 +33,9 @@ def write_program(program: Program) -> bytes:
     for op in program.ops:
         write_op(op, builder)
     output = _output(program, builder)
-    return builder.finish({IMAGE: image}, {LOGITS: output})
+    content = builder.finish({IMAGE: image}, {LOGITS: output}, entries(program, details))
+    labels = labels_of(details)
+    return with_labels(content, labels) if labels else content
 
 
 def _image(program: Program, builder: Builder) -> int:

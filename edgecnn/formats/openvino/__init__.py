@@ -17,6 +17,7 @@ import numpy as np
 from edgecnn.edge.runtimes.openvino import library
 from edgecnn.errors import OutOfResources, UnusableFile
 from edgecnn.formats import Array, Details
+from edgecnn.formats.openvino.metadata import describe, read_details
 from edgecnn.graph.edit import Graph, to_onnx
 from edgecnn.graph.program import Grid, Op, Program, Tensor
 from edgecnn.records import write_whole
@@ -39,8 +40,7 @@ class OpenVINOFormat:
         _keep_rounding_before_sums(openvino, model)
         _keep_pools_before_gates(openvino, model)
         _name_by_order(model)
-        for key, value in sorted(details.items()):
-            model.set_rt_info(value, ["model_info", key])
+        describe(openvino, model, details)
         with tempfile.TemporaryDirectory() as temporary:
             made = Path(temporary) / self.model
             try:
@@ -88,6 +88,10 @@ class OpenVINOFormat:
         path = folder / self.model
         openvino.save_model(openvino.Model([result], parameters), path, compress_to_fp16=False)
         return path
+
+    def details(self, model: Path) -> Details:
+        """rt_info, in edgecnn's words or Model API's."""
+        return read_details(model)
 
     def encode(self, tensor: Tensor, values: Array) -> Array:
         """What the grid's points stand for, as float32; the image as it is."""

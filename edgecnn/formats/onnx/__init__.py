@@ -10,6 +10,7 @@ from google.protobuf.message import DecodeError
 
 from edgecnn.errors import UnusableFile, UsageError
 from edgecnn.formats import Array, Details
+from edgecnn.formats.onnx.metadata import describe, read_details
 from edgecnn.graph.edit import Graph, from_onnx, to_onnx
 from edgecnn.graph.program import Grid, Op, Program, Tensor, read_program
 from edgecnn.records import write_whole
@@ -25,8 +26,7 @@ class OnnxFormat:
     def write(self, graph: Graph, folder: Path, details: Details) -> None:
         """Write the graph; the same graph and details give the same bytes."""
         model = to_onnx(graph)
-        for key, value in sorted(details.items()):
-            model.metadata_props.add(key=key, value=value)
+        describe(model, details)
         write_whole(folder / self.model, model.SerializeToString(deterministic=True))
 
     def grids(self, model: Path, program: Program) -> Mapping[str, Grid]:
@@ -44,6 +44,10 @@ class OnnxFormat:
         path = folder / self.model
         path.write_bytes(to_onnx(part).SerializeToString())
         return path
+
+    def details(self, model: Path) -> Details:
+        """metadata_props."""
+        return read_details(model)
 
     def encode(self, tensor: Tensor, values: Array) -> Array:
         """As they are."""
