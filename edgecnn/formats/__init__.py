@@ -32,6 +32,10 @@ Files from elsewhere may say, and ours never need to:
 
 mean, std                     one number a channel or one for all, separated by commas, for pixels from 0 to 1
 """
+KEYS = ("labels", "mean", "name", "output", "output_scale", "output_zero_point", "resize", "std")
+"""All of them."""
+PIXELS = "Pixels as they come: uint8 from 0 to 255, RGB, NHWC"
+"""What each file says of its input in words."""
 
 
 class Format(Protocol):
@@ -81,8 +85,12 @@ def labels_text(labels: Sequence[str]) -> str:
 
 
 def labels_of(details: Details) -> tuple[str, ...]:
-    """The labels in `Details`; none where there are none."""
-    return tuple(json.loads(details.get("labels", "[]")))
+    """The labels in `Details`; none where there are none, or what stands there is no list of them."""
+    try:
+        found = json.loads(details.get("labels", "[]"))
+    except (ValueError, RecursionError):
+        return ()
+    return tuple(found) if isinstance(found, list) and all(isinstance(label, str) for label in found) else ()
 
 
 def normalisation(mean: Sequence[float], std: Sequence[float]) -> dict[str, str]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 import sys
 from pathlib import Path
 
@@ -12,6 +10,7 @@ import pytest
 
 from edgecnn.edge import artifact
 from edgecnn.packaged import find_model
+from tests.environments import make_environment, run_script
 
 REPO = Path(__file__).parents[2]
 SCRIPT = """
@@ -33,12 +32,7 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An environment with tflite-runtime and numpy 1, and nothing of edgecnn's own requirements."""
     if sys.version_info >= (3, 12):
         pytest.skip("tflite-runtime has no wheels for Python 3.12 and later")
-    folder = tmp_path_factory.mktemp("tflite-runtime")
-    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
-    pip = [str(folder / "bin" / "pip"), "install", "-q", "tflite-runtime==2.14.0", "numpy==1.26.4"]
-    done = subprocess.run(pip, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return folder / "bin" / "python"
+    return make_environment(tmp_path_factory.mktemp("tflite-runtime"), "tflite-runtime==2.14.0", "numpy==1.26.4")
 
 
 @pytest.mark.slow
@@ -47,10 +41,7 @@ def test_runs_the_same_files(python: Path, precision: str) -> None:
     model = find_model("cifar10-ds")
     assert model is not None
     folder = model / f"tflite-{precision}"
-    environment = {"PYTHONPATH": str(REPO), "PATH": "/usr/bin:/bin"}
-    done = subprocess.run([python, "-c", SCRIPT, str(folder)], env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    answer = json.loads(done.stdout)
+    answer = run_script(python, SCRIPT, folder, PYTHONPATH=str(REPO))
     assert answer["version"] == "tflite-runtime 2.14.0"
     assert answer["numpy"].startswith("1.")
     raw = np.array(answer["raw"])

@@ -14,7 +14,7 @@ import onnx
 from google.protobuf.message import DecodeError
 
 from edgecnn.errors import UnusableFile
-from edgecnn.formats import Details, labels_text, normalisation
+from edgecnn.formats import KEYS, PIXELS, Details, labels_text, normalisation
 
 IMAGE_PROPERTIES = {
     "Image.BitmapPixelFormat": "Rgb8",
@@ -22,7 +22,6 @@ IMAGE_PROPERTIES = {
     "Image.NominalPixelRange": "NominalRange_0_255",
 }
 AXES = ("DATA_BATCH", "DATA_FEATURE", "DATA_FEATURE", "DATA_CHANNEL")
-OWN_KEYS = ("mean", "name", "output", "output_scale", "output_zero_point", "resize", "std")
 RANGES = {
     "nominalrange_0_255": (0.0, 1.0),
     "normalized_0_1": (0.0, 255.0),
@@ -38,7 +37,7 @@ def describe(model: onnx.ModelProto, details: Details) -> None:
     for key, value in sorted({**details, **IMAGE_PROPERTIES}.items()):
         model.metadata_props.add(key=key, value=value)
     (image,) = model.graph.input
-    image.doc_string = "Pixels as they come: uint8 from 0 to 255, RGB, [1, height, width, 3]"
+    image.doc_string = PIXELS
     image.type.denotation = "IMAGE"
     for axis, size in zip(AXES, image.type.tensor_type.shape.dim, strict=True):
         size.denotation = axis
@@ -52,8 +51,9 @@ def read_details(path: Path) -> dict[str, str]:
         raise UnusableFile(f"{path}: can't be read ({error.strerror})") from error
     except (DecodeError, ValueError) as error:
         raise UnusableFile(f"{path}: is no ONNX file ({error})") from error
-    props = {entry.key: entry.value for entry in model.metadata_props}
-    details = {key: props[key] for key in OWN_KEYS if key in props}
+    entries = [(entry.key, entry.value) for entry in model.metadata_props]
+    props = {key: value for key, value in entries if isinstance(key, str) and isinstance(value, str)}  # bytes: no UTF-8
+    details = {key: props[key] for key in KEYS if key in props and key != "labels"}
     for key in ("names", "labels"):
         labels = _read_labels(props.get(key, ""))
         if labels:

@@ -15,7 +15,7 @@ from xml.parsers import expat
 
 from edgecnn.edge.pixels import PAD
 from edgecnn.errors import UnusableFile
-from edgecnn.formats import Details, labels_of, labels_text, normalisation
+from edgecnn.formats import KEYS, PIXELS, Details, labels_of, labels_text, normalisation
 
 STANDARD, OWN = "model_info", "edgecnn"
 """Sections of rt_info."""
@@ -29,7 +29,7 @@ def describe(openvino: Any, model: Any, details: Details) -> None:
     """Write into a model what its file will say."""
     model.get_parameters()[0].set_layout(openvino.Layout("NHWC"))
     answers = model.output(0).get_element_type() == openvino.Type.f32
-    for section, entries in ((OWN, details), (STANDARD, model_info(details, answers))):
+    for section, entries in ((OWN, {**details, "input": PIXELS}), (STANDARD, model_info(details, answers))):
         for key, value in sorted(entries.items()):
             model.set_rt_info(value, [section, key])
 
@@ -67,7 +67,10 @@ def read_details(model: Path) -> dict[str, str]:
     for rule, word in RESIZE_TYPES.items():
         if info.get("resize_type") == word and (rule != "letterbox" or info.get("pad_value") == str(PAD)):
             details["resize"] = rule
-    return details | _read_normalisation(info) | found.get(OWN, {})
+    own = {key: value for key, value in found.get(OWN, {}).items() if key in KEYS}
+    if not labels_of(own):
+        own.pop("labels", None)
+    return details | _read_normalisation(info) | own
 
 
 def _read_normalisation(info: Mapping[str, str]) -> dict[str, str]:

@@ -22,7 +22,7 @@ from flatbuffers import number_types as numbers
 from flatbuffers.table import Table
 
 from edgecnn.errors import UnusableFile
-from edgecnn.formats import Details, labels_of, labels_text, normalisation
+from edgecnn.formats import PIXELS, Details, labels_of, labels_text, normalisation
 from edgecnn.formats.tflite.builder import FILE_IDENTIFIER as TFLITE_IDENTIFIER
 from edgecnn.formats.tflite.builder import nhwc, schema
 from edgecnn.graph.canonical import IMAGE, LOGITS
@@ -48,7 +48,7 @@ LARGEST_LABELS = 1 << 24
 """Bytes of a label file that are read at most: an archive can claim any size."""
 LONGEST = 1 << 12
 """Of a list of entries, tables or numbers: a damaged length can be any number."""
-DAMAGED = (struct.error, ValueError, TypeError, IndexError, OverflowError)
+DAMAGED = (struct.error, ValueError, TypeError, IndexError, OverflowError, RecursionError)
 """What flatbuffers raises in a buffer that is none."""
 NO_ARCHIVE = (zipfile.BadZipFile, KeyError, NotImplementedError, RuntimeError, EOFError, OSError, zlib.error, *DAMAGED)
 
@@ -108,7 +108,7 @@ def _image(builder: flatbuffers.Builder, program: Program) -> int:
     dimensions = [builder.CreateString(name) for name in ("batch", "height", "width", "channels")]
     fields = {
         0: builder.CreateString(IMAGE),
-        1: builder.CreateString("Pixels as they come: uint8 from 0 to 255, RGB"),
+        1: builder.CreateString(PIXELS),
         2: _vector(builder, dimensions),
         3: _union(builder, PICTURE, properties),
         4: _vector(builder, [_union(builder, NORMALISATION, _table(builder, parameters))]),
@@ -246,6 +246,8 @@ def _count(length: int) -> int:
 
 def _read_own(content: bytes) -> dict[str, str]:
     found = json.loads(content)
+    if not isinstance(found, dict):
+        raise ValueError("what edgecnn wrote is no longer an object")
     return {key: found[key] for key in OWN_KEYS if isinstance(found.get(key), str)}
 
 
@@ -258,8 +260,9 @@ def _read_standard(content: bytes, metadata: bytes, model: Any) -> dict[str, str
             details |= _read_normalisation(image, model)
         for classes in graph.tables(3)[:1]:
             names = [file.text(0) for file in classes.tables(6) if file.byte(2) == AXIS_LABELS]
-            if names:
-                details["labels"] = labels_text(_read_labels(content, names[0]))
+            labels = _read_labels(content, names[0]) if names else []
+            if labels:
+                details["labels"] = labels_text(labels)
     return details
 
 
