@@ -60,6 +60,8 @@ def evaluated(console: Console, record: EvalRecord) -> None:
         made.add_row(name, percent(accuracy))
     console.print(made)
     console.print(f"top-1 {percent(record.top1)}, top-5 {percent(record.top5)}")
+    for note in record.notes:
+        console.print(f"note: {note}", soft_wrap=True)
 
 
 def exported(console: Console, record: ExportRecord) -> None:

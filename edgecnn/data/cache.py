@@ -26,9 +26,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecnn.data.pictures import Broken, blank, free_memory
+from edgecnn.data.pictures import Broken, blank
 from edgecnn.data.places import decoded_dir
 from edgecnn.edge import headers, pixels
+from edgecnn.edge.machine import free_memory
 from edgecnn.errors import OutOfResources, UnusableFile
 from edgecnn.records import disk_errors, need_space, read_json, sha256, sha256_file, sync_folder, write_json
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgecnn.edge import pixels
+from edgecnn.edge.machine import free_memory
 from edgecnn.errors import OutOfResources, UsageError, nearest
 
 SPLITS = ("train", "val", "test")
@@ -136,14 +136,3 @@ def blank(count: int, height: int, width: int) -> NDArray[np.uint8]:
             f"{free / 2**20:,.0f} MiB are free; use data.cache=disk, a smaller input.size or fewer pictures"
         )
     return np.empty((count, height, width, 3), np.uint8)
-
-
-def free_memory() -> float:
-    """Bytes that can be used without swapping, by Linux's estimate; infinite where it can't be read."""
-    try:
-        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
-            if line.startswith("MemAvailable:"):
-                return float(line.split()[1]) * 1024
-    except (OSError, ValueError, IndexError):
-        pass
-    return float("inf")

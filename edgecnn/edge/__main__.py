@@ -1,6 +1,6 @@
 """`python -m edgecnn.edge`: what a process that has only floor 0 and edge/ can be asked to do.
 
-call MODULE:FUNCTION DESCRIPTOR     edgecnn.edge.child's other side
+call ANSWER PULSE     edgecnn.edge.child's other side
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ def main(arguments: list[str]) -> None:
     """Do what the first word says."""
     verb, *rest = arguments
     if verb == "call":
-        call(rest[0], int(rest[1]))
+        call(int(rest[0]), int(rest[1]))
     else:
         raise SystemExit(f"'{verb}' is nothing that edgecnn.edge does")
 

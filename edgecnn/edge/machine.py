@@ -1,4 +1,4 @@
-"""What this machine is: the parts of /proc/cpuinfo that decide how int8 is computed."""
+"""What this machine is: the parts of /proc/cpuinfo that decide how int8 is computed, and its free memory."""
 
 from __future__ import annotations
 
@@ -41,3 +41,14 @@ def instruction_sets(cpuinfo: Path = Path("/proc/cpuinfo")) -> tuple[str, ...]:
         if key.strip().lower() in ("flags", "features"):
             return tuple(sorted(TELLING & set(value.split())))
     return ()
+
+
+def free_memory() -> float:
+    """Bytes that can be used without swapping, by Linux's estimate; infinite where it can't be read."""
+    try:
+        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                return float(line.split()[1]) * 1024
+    except (OSError, ValueError, IndexError):
+        pass
+    return float("inf")

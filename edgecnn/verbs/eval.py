@@ -1,4 +1,4 @@
-"""`edgecnn eval`: a run's checkpoint or an artifact on a split of its pictures, or of others."""
+"""`edgecnn eval`: a run's checkpoint or an artifact on a split of its pictures, or of others, and any model file."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from edgecnn import run as runs
 from edgecnn.data import DataSpec, Pictures, open_dataset
+from edgecnn.data.pictures import blank
 from edgecnn.data.sources import sources
 from edgecnn.edge import artifact
 from edgecnn.errors import UnusableFile, UsageError
@@ -17,6 +18,7 @@ from edgecnn.metrics import Array, confusion, top1, topk
 from edgecnn.recipe import load_recipe
 from edgecnn.run import Run
 from edgecnn.verbs.folders import find_artifact, find_run, read_export
+from edgecnn.verbs.model_files import FileOptions, ModelFile, is_model_file, match_classes
 from edgecnn.verbs.train import data_spec
 
 VAL_FRACTION = 0.1
@@ -34,6 +36,8 @@ class EvalRecord:
     top5: float
     per_class: dict[str, float]
     confusion: tuple[tuple[int, ...], ...]
+    notes: tuple[str, ...] = ()
+    """What was taken for granted of a model file from elsewhere, and by which engine it was run."""
     schema: str = "edgecnn.eval/1"
 
 
@@ -45,12 +49,18 @@ def evaluate(
     limit: int | None = None,
     data_dir: Path | None = None,
     threads: int = 1,
+    options: FileOptions | None = None,
 ) -> EvalRecord:
-    """Evaluate a run's best checkpoint in torch, or an artifact in its runtime.
+    """Evaluate a run's best checkpoint in torch, an artifact in its runtime, or a model file in one that reads it.
 
     `data_source` is a registered source or a folder of class folders, in the place of the model's own pictures; its
-    classes must be the model's. Raises UnusableFile, UsageError.
+    classes must be the model's, or some of them for a model file. `options` are for such files. Raises UnusableFile,
+    UsageError.
     """
+    options = options or FileOptions()
+    if model is not None and is_model_file(Path(model)):
+        return _evaluate_file(Path(model), options, split, data_source, limit, data_dir, threads)
+    options.refuse("a run or an artifact")
     if model is None or runs.is_run(Path(model)):
         return _evaluate_run(find_run(model), split, data_source, limit, data_dir)
     folder = find_artifact(model)
@@ -59,9 +69,9 @@ def evaluate(
     spec = (
         _own_spec(folder)
         if data_source is None
-        else DataSpec(None, data_source, VAL_FRACTION, given.height, given.width, given.resize)
+        else _spec(data_source, VAL_FRACTION, given.height, given.width, given.resize)
     )
-    pictures = _pictures(spec, data_source, opened.manifest.labels, split, limit, data_dir)
+    pictures = _pictures(spec, opened.manifest.labels, split, limit, data_dir)
     return _record(folder, split, opened.values(opened.raw(pictures.images)), pictures, opened.manifest.labels)
 
 
@@ -73,9 +83,41 @@ def _evaluate_run(
 
     recipe = load_recipe(run.resolved)
     labels = read_state(run.best()).labels
-    pictures = _pictures(data_spec(recipe), data_source, labels, split, limit, data_dir)
+    spec = data_spec(recipe)
+    if data_source is not None:
+        spec = _spec(data_source, spec.val_fraction, spec.height, spec.width, spec.resize)
+    pictures = _pictures(spec, labels, split, limit, data_dir)
     logits = torch_outputs(load_module(recipe, run, labels), pictures.images)
     return _record(run.path, split, logits, pictures, labels)
+
+
+def _evaluate_file(
+    path: Path,
+    options: FileOptions,
+    split: str,
+    data_source: str | None,
+    limit: int | None,
+    data_dir: Path | None,
+    threads: int,
+) -> EvalRecord:
+    file = ModelFile(path, options.runtime, threads)
+    if data_source is None:
+        raise UsageError(f"{path}: does not say which pictures it was made for; name some with --data-source")
+    about = file.about()
+    given = options.input(path, about)
+    notes: list[str] = []
+    rule = options.resize or about.resize() or "crop"
+    dataset = open_dataset(_spec(data_source, VAL_FRACTION, given.height, given.width, rule), data_dir)
+    count = about.classes() or file.answers(given, blank(1, given.height, given.width)).shape[1]
+    classes = match_classes(count, options.names(about), options.label_offset, tuple(dataset.labels), notes.append)
+    pictures = _limited(dataset.load(split), limit)
+    values = file.answers(given, pictures.images)
+    unknown = int(np.isnan(values).any(axis=1).sum())
+    if unknown:
+        notes.append(f"{unknown:,} of {len(values):,} pictures are answered with something that is no number")
+    notes.append(f"run by {file.runtime}")
+    pictures = dataclasses.replace(pictures, classes=classes.places[pictures.classes])
+    return dataclasses.replace(_record(path, split, values, pictures, classes.labels), notes=tuple(notes))
 
 
 def _own_spec(folder: Path) -> DataSpec:
@@ -92,22 +134,28 @@ def _own_spec(folder: Path) -> DataSpec:
 
 def _pictures(
     spec: DataSpec,
-    data_source: str | None,
     labels: tuple[str, ...],
     split: str,
     limit: int | None,
     data_dir: Path | None,
 ) -> Pictures:
-    if data_source is not None:
-        known = data_source in sources()
-        spec = dataclasses.replace(spec, source=data_source if known else None, folder=None if known else data_source)
     dataset = open_dataset(spec, data_dir)
     if tuple(dataset.labels) != labels:
         raise UsageError(
             f"the pictures' classes ({', '.join(dataset.labels[:4])} ...) are not the model's "
             f"({', '.join(labels[:4])} ...)"
         )
-    pictures = dataset.load(split)
+    return _limited(dataset.load(split), limit)
+
+
+def _spec(data_source: str, val_fraction: float, height: int, width: int, resize: str) -> DataSpec:
+    """Pictures of a registered source, or of class folders."""
+    known = data_source in sources()
+    source, folder = (data_source, None) if known else (None, data_source)
+    return DataSpec(source, folder, val_fraction, height, width, resize)
+
+
+def _limited(pictures: Pictures, limit: int | None) -> Pictures:
     return pictures if limit is None else pictures.take(np.arange(min(limit, len(pictures))))
 
 

@@ -20,6 +20,7 @@ from edgecnn.cli.options import (
 )
 
 FOLDER = click.Path(path_type=Path)
+RESIZE = click.Choice(["crop", "letterbox", "stretch"])
 
 
 @click.command()
@@ -74,10 +75,18 @@ def inspect(recipe: str, data_dir: Path | None, voice: Voice) -> None:
 
 
 @click.command("eval")
-@click.argument("model", metavar="[RUN|ARTIFACT]", required=False)
+@click.argument("model", metavar="[RUN|ARTIFACT|MODEL]", required=False)
 @click.option("--split", type=click.Choice(["test", "val", "train"]), default="test", show_default=True)
 @click.option("--data-source", metavar="SOURCE|FOLDER", help="Other pictures than the model's own.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first N pictures.")
+@click.option("--runtime", help="MODEL: litert, onnxruntime or openvino (default: the first that reads the file).")
+@click.option("--labels", type=FOLDER, help="MODEL: a file with a class name a line.")
+@click.option("--label-offset", type=click.IntRange(min=0), help="MODEL: outputs before that of the first label.")
+@click.option("--mean", type=NUMBERS, help="MODEL: what it wants subtracted from pixels (0 to 1), by channel: R,G,B.")
+@click.option("--std", type=NUMBERS, help="MODEL: what it wants them divided by.")
+@click.option("--resize", type=RESIZE, help="MODEL (default: the file's own rule, else crop).")
+@click.option("--input-size", type=SIZE, help="MODEL that leaves it open: 224, or HEIGHTxWIDTH.")
+@click.option("--layout", type=click.Choice(["NHWC", "NCHW"], case_sensitive=False), help="MODEL that may be either.")
 @data_option
 @threads_option
 @voice
@@ -86,19 +95,40 @@ def evaluate(
     split: str,
     data_source: str | None,
     limit: int | None,
+    runtime: str | None,
+    labels: Path | None,
+    label_offset: int | None,
+    mean: tuple[float, ...] | None,
+    std: tuple[float, ...] | None,
+    resize: str | None,
+    input_size: tuple[int, int] | None,
+    layout: str | None,
     data_dir: Path | None,
     threads: int,
     voice: Voice,
 ) -> None:
-    """Accuracy of a run's best checkpoint, or of an artifact, on a split."""
+    """Accuracy of a run's best checkpoint, of an artifact, or of any model file, on a split.
+
+    MODEL is a .tflite, .onnx or OpenVINO .xml file from anywhere. What it does not say about its pixels and labels must
+    be given; with labels of its own, the pictures may be of some of its classes only.
+    """
     from edgecnn.cli import show, show_models
     from edgecnn.verbs.eval import evaluate as verb
     from edgecnn.verbs.folders import find_run
+    from edgecnn.verbs.model_files import FileOptions
 
     if model is None:
         model = str(find_run(None).path)
         voice.message(f"run {model}")
-    record = verb(model, split=split, data_source=data_source, limit=limit, data_dir=data_dir, threads=threads)
+    record = verb(
+        model,
+        split=split,
+        data_source=data_source,
+        limit=limit,
+        data_dir=data_dir,
+        threads=threads,
+        options=FileOptions(runtime, mean, std, resize, input_size, layout, labels, label_offset),
+    )
     show.answer(voice, record, show_models.evaluated)
 
 
@@ -118,7 +148,7 @@ def evaluate(
 @click.option("--std", type=NUMBERS, help="MODEL.onnx: what it divides them by.")
 @click.option(
     "--resize",
-    type=click.Choice(["crop", "letterbox", "stretch"]),
+    type=RESIZE,
     default="crop",
     show_default=True,
     help="MODEL.onnx.",
