@@ -70,12 +70,12 @@ def in_child(
     with os.fdopen(read, "rb") as pulse, tempfile.TemporaryFile() as answers, tempfile.TemporaryFile() as complaints:
         try:
             process = subprocess.Popen(
-                [sys.executable, "-m", "edgecnn.edge", "call", str(answers.fileno()), str(write)],
+                command("call", str(answers.fileno()), str(write)),
                 stdin=subprocess.PIPE,
                 stdout=complaints,
                 stderr=complaints,
                 pass_fds=[answers.fileno(), write],
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)},
+                env=environment(),
             )
         finally:
             os.close(write)
@@ -92,8 +92,18 @@ def in_child(
         complaints.seek(0)
         said = complaints.read()
     if process.returncode != 0 or not content:
-        raise UnusableFile(f"{path}: can't be used, an engine died of it ({_cause(process.returncode, said)})")
-    return _answer(json.loads(content))
+        raise death(path, process.returncode, said)
+    return answered(json.loads(content))
+
+
+def command(*words: str) -> list[str]:
+    """How a fresh process is started that does what `python -m edgecnn.edge` can be asked to do."""
+    return [sys.executable, "-m", "edgecnn.edge", *words]
+
+
+def environment() -> dict[str, str]:
+    """The environment of such a process: it finds what this one finds."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)}
 
 
 def alive() -> None:
@@ -132,20 +142,25 @@ def call(descriptor: int, pulse: int) -> None:
     if order["memory"] is not None:
         _bound(order["memory"])
     alive()
-    try:
-        answer = {"answer": work(request)}
-    except EdgecnnError as error:
-        answer = {"error": type(error).__name__, "message": str(error)}
-    except ModuleNotFoundError as error:
-        answer = {"missing": error.name}
-    except MemoryError:
-        answer = {"error": "UnusableFile", "message": f"{request.get('path', 'the file')}: asks for too much memory"}
+    answer = attempt(lambda: work(request), request)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         json.dump(answer, file)
         file.flush()
         os.fsync(file.fileno())
     sys.stdout.flush()
     os._exit(0)  # an engine that was given a broken file may not survive its own end
+
+
+def attempt(work: Callable[[], Any], request: Mapping[str, Any]) -> dict[str, Any]:
+    """What is sent back: what `work` returns, or what edgecnn has against the file of the request."""
+    try:
+        return {"answer": work()}
+    except EdgecnnError as error:
+        return {"error": type(error).__name__, "message": str(error)}
+    except ModuleNotFoundError as error:
+        return {"missing": error.name}
+    except MemoryError:
+        return {"error": "UnusableFile", "message": f"{request.get('path', 'the file')}: asks for too much memory"}
 
 
 def _bound(memory: int) -> None:
@@ -157,7 +172,8 @@ def _bound(memory: int) -> None:
         resource.setrlimit(resource.RLIMIT_DATA, (bound, bound))
 
 
-def _answer(found: Mapping[str, Any]) -> Any:
+def answered(found: Mapping[str, Any]) -> Any:
+    """The parent's side of `attempt`: the answer, or the error, raised."""
     if "missing" in found:
         raise ModuleNotFoundError(f"no module named '{found['missing']}'", name=found["missing"])
     if "error" not in found:
@@ -166,6 +182,11 @@ def _answer(found: Mapping[str, Any]) -> Any:
     error = kind.__new__(kind)
     Exception.__init__(error, str(found["message"]))
     raise error
+
+
+def death(path: Path, code: int, said: bytes) -> UnusableFile:
+    """The sentence about a file that a process died of: its exit code, and what it wrote on stderr."""
+    return UnusableFile(f"{path}: can't be used, an engine died of it ({_cause(code, said)})")
 
 
 def _cause(code: int, said: bytes) -> str:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from edgecnn.errors import UsageError
 from edgecnn.graph.edit import Graph
+from edgecnn.graph.listing import Listing
 from edgecnn.graph.program import Grid, Op, Program, Tensor
 from edgecnn.registry import discover, look_up
 
@@ -62,6 +63,9 @@ class Format(Protocol):
 
     def details(self, model: Path) -> Details:
         """What a file of any origin says about itself, in the keys of `write`; UnusableFile where it can't be read."""
+
+    def listing(self, model: Path) -> Listing:
+        """What a file of any origin holds, for looking at; any exception where it is damaged."""
 
     def encode(self, tensor: Tensor, values: Array) -> Array:
         """A graph's values (NCHW; uint8 on a grid, or float32; the image is NHWC pixels) as a cut file takes them."""

@@ -1,17 +1,23 @@
-"""`edgecnn inspect`: a recipe's or a run's network, layer by layer, without training or torch."""
+"""`edgecnn inspect`: a recipe's or a run's network, layer by layer, without training or torch; or any model file."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edgecnn import run as runs
 from edgecnn.data import open_dataset
+from edgecnn.edge.artifact import MANIFEST, read_manifest
+from edgecnn.edge.runtimes import SUFFIXES
 from edgecnn.nn.table import LayerRow
 from edgecnn.packaged import find_recipe
 from edgecnn.recipe import Recipe, load_recipe
 from edgecnn.verbs.recipes import at, network_of
 from edgecnn.verbs.train import data_spec
+
+if TYPE_CHECKING:  # reading model files wants libraries that recipes do without
+    from edgecnn.inspection.report import FileInspectRecord
 
 
 @dataclass(frozen=True)
@@ -26,16 +32,36 @@ class InspectRecord:
     schema: str = "edgecnn.inspect/1"
 
 
-def inspect(recipe: Path | str, *, data_dir: Path | None = None) -> InspectRecord:
-    """The network of a recipe or a run. RecipeError, UsageError where layers don't fit, UnusableFile."""
-    given = Path(recipe)
-    path = given / "resolved.yaml" if runs.is_run(given) else find_recipe(given)[0]
+def inspect(
+    given: Path | str, *, data_dir: Path | None = None, runtime: str | None = None
+) -> InspectRecord | FileInspectRecord:
+    """The network of a recipe, a run, an artifact folder or a model file.
+
+    runtime: the engine that says how it runs a model file; the first that reads it otherwise. RecipeError, UsageError
+    where layers don't fit, UnusableFile.
+    """
+    path = Path(given)
+    if (path / MANIFEST).is_file():
+        path = path / read_manifest(path).model
+    if path.suffix.lower() in SUFFIXES and not path.is_dir():
+        return inspect_file(path, runtime)
+    path = path / "resolved.yaml" if runs.is_run(path) else find_recipe(path)[0]
     loaded = load_recipe(path)
     shape = (loaded.input.channels, *loaded.input.size)
     with at(path, None, "data", "source"):
         classes = _classes(loaded, data_dir)
     network = network_of(loaded, classes, path)
     return InspectRecord(loaded.name, shape, network.params, network.macs, tuple(network.rows()))
+
+
+def inspect_file(path: Path, runtime: str | None = None) -> FileInspectRecord:
+    """A model file of any origin, looked through in a child process. UnusableFile, UsageError, MissingExtra."""
+    from edgecnn.inspection.report import FileInspectRecord, look_through
+    from edgecnn.records import from_json
+    from edgecnn.verbs.model_files import ModelFile
+
+    file = ModelFile(path, runtime)
+    return from_json(FileInspectRecord, file.run(look_through, {"bytes": file.bytes}))
 
 
 def _classes(recipe: Recipe, data_dir: Path | None) -> int:

@@ -63,15 +63,25 @@ def train(
 
 
 @click.command()
-@click.argument("recipe", metavar="RECIPE|RUN")
+@click.argument("model", metavar="RECIPE|RUN|MODEL")
+@click.option("--runtime", help="MODEL: litert, onnxruntime or openvino (default: the first that reads the file).")
 @data_option
 @voice
-def inspect(recipe: str, data_dir: Path | None, voice: Voice) -> None:
-    """Shapes, parameters, multiply-adds and receptive fields, layer by layer."""
-    from edgecnn.cli import show, show_models
+def inspect(model: str, runtime: str | None, data_dir: Path | None, voice: Voice) -> None:
+    """Shapes, parameters, multiply-adds and receptive fields, layer by layer.
+
+    MODEL is a .tflite, .onnx or OpenVINO .xml file from anywhere, or an artifact folder: then also what runs in 8 bits,
+    what is slow or wrong in it, and what to change.
+    """
+    from edgecnn.cli import show, show_files, show_models
+    from edgecnn.verbs.inspect import InspectRecord
     from edgecnn.verbs.inspect import inspect as verb
 
-    show.answer(voice, verb(recipe, data_dir=data_dir), show_models.inspected)
+    record = verb(model, data_dir=data_dir, runtime=runtime)
+    if isinstance(record, InspectRecord):
+        show.answer(voice, record, show_models.inspected)
+    else:
+        show.answer(voice, record, show_files.inspected)
 
 
 @click.command("eval")

@@ -34,6 +34,11 @@ class LiteRTSession:
         output: Array = self._interpreter.get_tensor(self._output)
         return output
 
+    def plan(self) -> list[dict[str, Any]]:
+        """The interpreter's operators in order, delegates last: index, op_name, tensors at both ends and their types."""
+        found: list[dict[str, Any]] = self._interpreter._get_ops_details()
+        return found
+
 
 def _port(detail: Any) -> Port:
     sizes = tuple(max(0, int(size)) for size in detail["shape_signature"])

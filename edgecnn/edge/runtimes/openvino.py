@@ -10,6 +10,8 @@ from typing import Any
 from edgecnn.edge.runtimes import Array, Port
 from edgecnn.errors import MissingExtra, UnusableFile
 
+SETTINGS = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
+
 
 class OpenVINOSession:
     """An inference request of a compiled model."""
@@ -46,7 +48,7 @@ class OpenVINO:
     def open(self, path: Path, threads: int) -> OpenVINOSession:
         """Compile for latency; the library's refusal is UnusableFile."""
         engine = library()
-        settings = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads}
+        settings = {**SETTINGS, "INFERENCE_NUM_THREADS": threads}
         try:
             compiled = engine.Core().compile_model(str(path), "CPU", settings)
         except RuntimeError as error:

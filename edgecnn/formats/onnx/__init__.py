@@ -11,7 +11,9 @@ from google.protobuf.message import DecodeError
 from edgecnn.errors import UnusableFile, UsageError
 from edgecnn.formats import Array, Details
 from edgecnn.formats.onnx.metadata import describe, read_details
+from edgecnn.formats.onnx.read import read
 from edgecnn.graph.edit import Graph, from_onnx, to_onnx
+from edgecnn.graph.listing import Listing
 from edgecnn.graph.program import Grid, Op, Program, Tensor, read_program
 from edgecnn.records import write_whole
 
@@ -48,6 +50,10 @@ class OnnxFormat:
     def details(self, model: Path) -> Details:
         """metadata_props."""
         return read_details(model)
+
+    def listing(self, model: Path) -> Listing:
+        """The nodes, pairs of QuantizeLinear and DequantizeLinear as grids."""
+        return read(model)
 
     def encode(self, tensor: Tensor, values: Array) -> Array:
         """As they are."""

@@ -18,7 +18,9 @@ from edgecnn.edge.runtimes.openvino import library
 from edgecnn.errors import OutOfResources, UnusableFile
 from edgecnn.formats import Array, Details
 from edgecnn.formats.openvino.metadata import describe, read_details
+from edgecnn.formats.openvino.read import read
 from edgecnn.graph.edit import Graph, to_onnx
+from edgecnn.graph.listing import Listing
 from edgecnn.graph.program import Grid, Op, Program, Tensor
 from edgecnn.records import write_whole
 
@@ -92,6 +94,10 @@ class OpenVINOFormat:
     def details(self, model: Path) -> Details:
         """rt_info, in edgecnn's words or Model API's."""
         return read_details(model)
+
+    def listing(self, model: Path) -> Listing:
+        """The nodes, what rounds and what unpacks integers as grids."""
+        return read(_library(), model)
 
     def encode(self, tensor: Tensor, values: Array) -> Array:
         """What the grid's points stand for, as float32; the image as it is."""

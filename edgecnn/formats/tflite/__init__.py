@@ -11,6 +11,7 @@ from pathlib import Path
 from edgecnn.formats import Array, Details
 from edgecnn.graph.canonical import IMAGE
 from edgecnn.graph.edit import Graph
+from edgecnn.graph.listing import Listing
 from edgecnn.graph.program import Grid, Op, Program, Tensor, read_program
 from edgecnn.records import write_whole
 
@@ -57,6 +58,12 @@ class TFLiteFormat:
         from edgecnn.formats.tflite.metadata import read_details
 
         return read_details(model)
+
+    def listing(self, model: Path) -> Listing:
+        """The operators of the first graph."""
+        from edgecnn.formats.tflite.read import read
+
+        return read(model)
 
     def encode(self, tensor: Tensor, values: Array) -> Array:
         """NHWC, int8; the image as it is."""
