@@ -35,7 +35,7 @@ class LiteRTSession:
         return output
 
     def plan(self) -> list[dict[str, Any]]:
-        """The interpreter's operators in order, delegates last: index, op_name, tensors at both ends and their types."""
+        """The interpreter's operators in order, delegates last: index, op_name, tensors and their types."""
         found: list[dict[str, Any]] = self._interpreter._get_ops_details()
         return found
 

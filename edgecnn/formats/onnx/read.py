@@ -200,7 +200,7 @@ class _Reader:
             kind=kind,
             inputs=inputs,
             outputs=outputs,
-            aliases=_aliases(node),
+            aliases=(*_aliases(node), *self._rounders(node)),
             weights=weights,
             bias=bias,
             constants=constants,
@@ -235,6 +235,12 @@ class _Reader:
                 product = scale.scales[0] * by.scales
                 value = replace(value, quantization=Quantization("int32", product, np.zeros(len(product), np.int64), 0))
             yield bias, value
+
+    def _rounders(self, node: onnx.NodeProto) -> Iterator[str]:
+        """The names of the nodes that quantize what a node gives, where nothing else takes it."""
+        for name in node.output:
+            if name in self.rounded:
+                yield from (taker.name for taker in self.takers[name] if taker.name)
 
     def _made(self, name: str, node: onnx.NodeProto) -> Value:
         """An output, on a grid where quantizing it is all that is done with it."""

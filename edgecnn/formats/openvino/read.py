@@ -132,7 +132,7 @@ class _Reader:
         made = replace(first, name=node.get_friendly_name())
         place = self.makers[made.name] = self.makers[first.name]
         self.operations[place] = replace(
-            maker, outputs=(made,), bias=bias, aliases=(*maker.aliases, node.get_friendly_name())
+            maker, name=made.name, outputs=(made,), bias=bias, aliases=(*maker.aliases, made.name)
         )
         return made
 

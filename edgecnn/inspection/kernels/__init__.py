@@ -16,7 +16,7 @@ from edgecnn.registry import discover
 @dataclass(frozen=True)
 class Kernel:
     """What runs an operation. `integer`: whether it reads or writes 8 bits; `fast`: whether it is of the kind that the
-    engine is chosen for (XNNPACK's, in LiteRT).
+    engine is chosen for: XNNPACK's in LiteRT, none of the reference kernels in OpenVINO.
     """
 
     name: str

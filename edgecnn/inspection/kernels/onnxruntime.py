@@ -1,7 +1,8 @@
 """ONNX Runtime: the graph that is left when it has optimized a file, saved by itself.
 
 A fused node is called after the first it was made of, or gives the value that the last one gave; a node that was
-rewritten for another layout has `_token_<n>` or `_nchwc` added to these names.
+rewritten for another layout has `_token_<n>` or `_nchwc` added to these names. What was taken apart has no name at all,
+but where its result is quantized, that node still has its own.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ class OnnxRuntimeEngine:
     """The kernels of the CPU provider."""
 
     name = "onnxruntime"
-    source = "the graph it saves after optimizing"
+    source = "the graph that it saves after optimizing"
 
     def kernels(self, model: Path) -> Mapping[str, Kernel]:
         """By the nodes' names and those of their outputs."""
@@ -34,10 +35,14 @@ class OnnxRuntimeEngine:
         kinds = {tensor.name: tensor.data_type for tensor in graph.initializer}
         kinds |= {value.name: value.type.tensor_type.elem_type for value in graph.input}
         found: dict[str, Kernel] = {}
+        makers: dict[str, Kernel] = {}
         for node in graph.node:
             kind = _made(node, kinds)
             kinds |= dict.fromkeys(node.output, kind)
             kernel = Kernel(node.op_type, kind in INTEGERS or node.op_type.startswith(QUANTIZED))
+            makers |= dict.fromkeys(node.output, kernel)
+            if node.op_type == "QuantizeLinear":
+                found.setdefault(node.name, makers.get(node.input[0], kernel))
             for name in (node.name, *node.output):
                 found.setdefault(ADDED.sub("", name), kernel)
         return found

@@ -9,6 +9,8 @@ from edgecnn.edge.runtimes.openvino import SETTINGS, library
 from edgecnn.inspection.kernels import Kernel
 
 INTEGERS = ("u8", "i8")
+UNPACKED = "/DequantizationMultiply"
+"""Added to the name of what its scale was moved behind."""
 
 
 class OpenVINOEngine:
@@ -25,9 +27,10 @@ class OpenVINOEngine:
             about = node.get_rt_info()
             if about["layerType"].value in ("Const", "Input", "Output"):
                 continue
-            kernel = Kernel(str(about["primitiveType"].value), str(about["runtimePrecision"].value) in INTEGERS)
+            name = str(about["primitiveType"].value)
+            kernel = Kernel(name, str(about["runtimePrecision"].value) in INTEGERS, not name.startswith("ref"))
             for name in str(about["originalLayersNames"].value).split(","):
-                found.setdefault(name, kernel)
+                found.setdefault(name.removesuffix(UNPACKED), kernel)
         return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator
 
 from edgecnn.graph.listing import WEIGHTED, Operation
@@ -10,6 +10,13 @@ from edgecnn.inspection.view import ACTIVATIONS, Finding, View
 
 MOVES = ("quantize", "dequantize", "transpose", "reshape", "flatten", "shape", "squeeze", "unsqueeze")
 """Kinds that are no arithmetic: by themselves no reason for an island."""
+TAKEN_UNSIGNED = (*WEIGHTED, "depthwise_conv", "add", "mul")
+SIGNED = (
+    "activations are int8: on x86 ONNX Runtime turns them into uint8 first, but not where several operations take one, "
+    "and finds no kernel for one of each"
+)
+ENDS = 2
+"""Conversions that a file which takes and gives uint8 needs; they cost about a hundredth of its time."""
 INSTEAD = {
     "mean": "write a global mean as GlobalAveragePool",
     "hard_swish": "use relu or relu6, or write it as a sum, a clip and a product on grids of their own",
@@ -45,22 +52,20 @@ def off_the_fast_path(view: View) -> Iterator[Finding]:
     """Operations that the delegate left to built-in kernels; each change of hands costs beside the slower kernel."""
     if view.kernels is None:
         return
-    left: Counter[str] = Counter()
-    layers: defaultdict[str, list[str]] = defaultdict(list)
+    left: defaultdict[tuple[str, str, str], list[str]] = defaultdict(list)
     for operation in view.listing.operations:
         kernel = view.kernel(operation)
         if kernel is not None and not kernel.fast:
-            left[operation.kind] += 1
-            layers[operation.kind].append(operation.name)
-    for kind, count in left.items():
-        if kind in ("quantize", "dequantize") and count <= 2:
-            continue  # the ends of a file that takes uint8; about a hundredth of its time
+            left[operation.type, operation.kind, kernel.name].append(operation.name)
+    for (word, kind, kernel_name), layers in left.items():
+        if kind in ("quantize", "dequantize") and len(layers) <= ENDS:
+            continue
         yield Finding(
             "off_the_fast_path",
             "speed",
-            tuple(layers[kind]),
-            f"{kind} is left to built-in kernels",
-            f"{view.engine} has no fast kernel that takes it here",
+            tuple(layers),
+            f"{word} is off the fast path",
+            f"{view.engine} has nothing better for it here than its {kernel_name} kernel",
             INSTEAD.get(kind, "use an operation that it takes, or have it all at one end of the network"),
         )
 
@@ -75,7 +80,7 @@ def _part_of_another(view: View, operation: Operation) -> bool:
 def _cause(view: View, operation: Operation) -> tuple[str, str, str]:
     """What, why, and what would change it."""
     given, made = view.quantized_ends(operation)
-    what = f"{operation.kind} in float"
+    what = f"{operation.type} in float"
     if operation.kind in WEIGHTED and operation.weights is not None and not operation.weights.integer:
         return what, "its weights are floats", "quantize them to int8, a channel at a time"
     if not given and not made:
@@ -86,5 +91,8 @@ def _cause(view: View, operation: Operation) -> tuple[str, str, str]:
         return what, "what comes out is not quantized", "put QuantizeLinear and DequantizeLinear behind it"
     if operation.bias is not None and operation.bias.dtype.startswith("float"):
         return what, "its bias is a float", "quantize the bias to int32 with scale sx * sw"
+    signed = view.format == "onnx" and any(value.dtype == "int8" for value in (*operation.inputs, *operation.outputs))
+    if signed and operation.kind in TAKEN_UNSIGNED:
+        return what, SIGNED, "quantize activations to uint8 (QuantType.QUInt8): the same grid, 128 higher"
     change = INSTEAD.get(operation.kind, "use an operation that it has integers for")
     return what, f"both ends are quantized, and yet {view.engine} has no integer kernel that takes it here", change

@@ -16,7 +16,7 @@ DEAD = 1e-4
 """Of the median channel's scale."""
 CLIPPED_SHARE, CLIPPED_LEAST = 0.05, 8
 """Of a layer's weights that lie on an end of the grid, and how many of one channel."""
-SPREAD = 8.0
+SPREAD = 4.0
 """How many times wider the widest channel may be than the median one under a common scale."""
 
 
@@ -96,7 +96,7 @@ def one_scale_for_all(view: View) -> Iterator[Finding]:
         if grid is None or grid.per_channel or len(rows) < 2:
             continue
         widths = np.abs(rows).max(axis=1)
-        if widths.max() > SPREAD * max(1.0, float(np.median(widths))) or operation.kind == "depthwise_conv":
+        if widths.max() > SPREAD * max(1.0, float(np.median(widths))):
             layers.append(f"{operation.name} (the median channel uses {int(np.median(widths))} of 127 levels)")
     if layers:
         yield Finding(
