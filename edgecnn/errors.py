@@ -103,3 +103,13 @@ def nearest(word: str, known: Iterable[str]) -> str:
     if close:
         return f"; did you mean '{close[0]}'?"
     return f"; known: {', '.join(names)}" if names else ""
+
+
+def reason(error: Exception) -> str:
+    """The line in which a library's exception says what is wrong: the first, or the last where OpenVINO names its own
+    source files before.
+    """
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if not lines:
+        return type(error).__name__
+    return lines[-1] if lines[0].startswith(("Exception from", "Check '")) else lines[0]

@@ -16,7 +16,7 @@ import numpy as np
 
 from edgecnn.edge.child import alive
 from edgecnn.edge.runtimes import Array, Port, Session, find_runtime
-from edgecnn.errors import EdgecnnError, UnusableFile, UsageError
+from edgecnn.errors import EdgecnnError, UnusableFile, UsageError, reason
 from edgecnn.records import from_json, to_json
 
 LAYOUTS = ("NHWC", "NCHW")
@@ -177,8 +177,7 @@ def _rows(path: Path, session: Session, given: PictureInput, images: Array) -> I
         except (EdgecnnError, MemoryError):
             raise
         except Exception as error:  # each engine has its own, and a broken file meets them all
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise UnusableFile(f"{path}: can't be run ({reason})") from error
+            raise UnusableFile(f"{path}: can't be run ({reason(error)})") from error
         alive()
         yield _values(path, raw, session.outputs[0], given.batch)[: len(part)]
 

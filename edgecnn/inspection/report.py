@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edgecnn.edge.runtimes import find_runtime
-from edgecnn.errors import EdgecnnError, UnusableFile
+from edgecnn.errors import EdgecnnError, UnusableFile, reason
 from edgecnn.formats import find_format
 from edgecnn.graph.listing import Listing, Operation
 from edgecnn.inspection.kernels import Kernel, find_engine
@@ -84,8 +84,7 @@ def look_through(request: Mapping[str, Any]) -> Any:
     except (EdgecnnError, MemoryError, ModuleNotFoundError):
         raise
     except Exception as error:  # every reader and every engine has its own, and a broken file meets them all
-        reason = (str(error).strip().splitlines() or [""])[0]
-        raise UnusableFile(f"{path}: can't be looked through ({type(error).__name__}: {reason})") from error
+        raise UnusableFile(f"{path}: can't be looked through ({type(error).__name__}: {reason(error)})") from error
 
 
 def _record(name: str, size: int, view: View, source: str, details: dict[str, str]) -> FileInspectRecord:

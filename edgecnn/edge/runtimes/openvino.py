@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from edgecnn.edge.runtimes import Array, Port
-from edgecnn.errors import MissingExtra, UnusableFile
+from edgecnn.errors import MissingExtra, UnusableFile, reason
 
 SETTINGS = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
 
@@ -52,8 +52,7 @@ class OpenVINO:
         try:
             compiled = engine.Core().compile_model(str(path), "CPU", settings)
         except RuntimeError as error:
-            reason = next((line for line in reversed(str(error).splitlines()) if line.strip()), "no reason given")
-            raise UnusableFile(f"{path}: OpenVINO can't open it ({reason.strip()})") from error
+            raise UnusableFile(f"{path}: OpenVINO can't open it ({reason(error)})") from error
         return OpenVINOSession(compiled)
 
 

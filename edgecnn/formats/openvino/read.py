@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from edgecnn.errors import UnusableFile
 from edgecnn.graph.listing import Array, Listing, Operation, Quantization, Value, Window, snake
 
 KINDS = {
@@ -35,12 +34,8 @@ LEVELS = (255, 256)
 
 
 def read(openvino: Any, model: Path) -> Listing:
-    """The listing of a file's graph. `openvino`: the module. UnusableFile where it can't be read."""
-    try:
-        opened = openvino.Core().read_model(model)
-    except RuntimeError as error:
-        raise UnusableFile(f"{model}: OpenVINO can't read it") from error
-    return _Reader(opened).read()
+    """The listing of a file's graph. `openvino`: the module. A broken file raises what OpenVINO raises."""
+    return _Reader(openvino.Core().read_model(model)).read()
 
 
 class _Reader:
