@@ -56,9 +56,7 @@ def test_axes(
         (Ports((), (LOGITS,)), None, UnusableFile, "0 inputs"),
     ],
 )
-def test_what_is_refused(
-    given: Ports, normalisation: Normalisation | None, error: type[Exception], words: str
-) -> None:
+def test_what_is_refused(given: Ports, normalisation: Normalisation | None, error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=words):
         picture_input(FILE, given, normalisation)
 

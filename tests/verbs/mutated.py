@@ -154,9 +154,11 @@ def tflite_fields(content: bytes, random: Random) -> bytes:
             scale = float(random.choice([0.0, np.nan, np.inf, -1.0, 1e-38]))
             tensor.quantization.scale = np.full(len(tensor.quantization.scale), scale, np.float32)
         elif operator.builtinOptions is not None:
-            names = [name for name, value in vars(operator.builtinOptions).items() if isinstance(value, int)]
-            if names:
-                setattr(operator.builtinOptions, str(random.choice(names)), abs(extreme) % 127)
+            numbers = {name: value for name, value in vars(operator.builtinOptions).items() if isinstance(value, int)}
+            if numbers:
+                name = str(random.choice(list(numbers)))
+                new = not numbers[name] if isinstance(numbers[name], bool) else abs(extreme) % 127
+                setattr(operator.builtinOptions, name, new)
     return bytes(pack(model))
 
 

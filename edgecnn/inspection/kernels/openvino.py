@@ -9,8 +9,8 @@ from edgecnn.edge.runtimes.openvino import SETTINGS, library
 from edgecnn.inspection.kernels import Kernel
 
 INTEGERS = ("u8", "i8")
-UNPACKED = "/DequantizationMultiply"
-"""Added to the name of what its scale was moved behind."""
+UNPACKED, WITHOUT_BIAS = "/DequantizationMultiply", "/WithoutBiases"
+"""Added to the names of what its scale was moved behind, and of what an .onnx file has in one with the sum."""
 
 
 class OpenVINOEngine:
@@ -30,7 +30,9 @@ class OpenVINOEngine:
             name = str(about["primitiveType"].value)
             kernel = Kernel(name, str(about["runtimePrecision"].value) in INTEGERS, not name.startswith("ref"))
             for name in str(about["originalLayersNames"].value).split(","):
-                found.setdefault(name.removesuffix(UNPACKED), kernel)
+                name = name.removesuffix(UNPACKED)
+                found.setdefault(name, kernel)
+                found.setdefault(name.removesuffix(WITHOUT_BIAS), kernel)
         return found
 
 
