@@ -16,9 +16,11 @@ A message says what happened, where, and what to do, in one sentence.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 
 class EdgecnnError(Exception):
@@ -113,3 +115,19 @@ def reason(error: Exception) -> str:
     if not lines:
         return type(error).__name__
     return lines[-1] if lines[0].startswith(("Exception from", "Check '")) else lines[0]
+
+
+@contextlib.contextmanager
+def blaming(path: Path, done: str) -> Iterator[None]:
+    """Let whatever a library raises in the block be the file's fault: `<path>: can't be <done> (<why>)`.
+
+    For files of unknown origin, with which every reader and every engine fails in ways of its own. Edgecnn's own
+    errors, a library that is missing and a lack of memory stay what they are.
+    """
+    try:
+        yield
+    except (EdgecnnError, MemoryError, ModuleNotFoundError):
+        raise
+    except Exception as error:
+        kind = f"{type(error).__name__}: " if isinstance(error, (AttributeError, LookupError)) else ""
+        raise UnusableFile(f"{path}: can't be {done} ({kind}{reason(error)})") from error

@@ -16,13 +16,17 @@ import numpy as np
 
 from edgecnn.edge.child import alive
 from edgecnn.edge.runtimes import Array, Port, Session, find_runtime
-from edgecnn.errors import EdgecnnError, UnusableFile, UsageError, reason
+from edgecnn.errors import UnusableFile, UsageError, blaming
 from edgecnn.records import from_json, to_json
 
 LAYOUTS = ("NHWC", "NCHW")
 CHANNELS = 3
 FLOATS, INTEGERS = ("float32", "float16"), {"uint8": 0, "int8": 128}
 """Types of inputs that take pictures; of the integers, what is taken off a pixel to fit it in."""
+
+
+LARGEST, LARGEST_BATCH = 2048, 1024
+"""Pixels a side and pictures at a time: beyond, a size is more likely damage than meant."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +111,11 @@ def picture_input(
     layout = _layout(path, port.shape, layout)
     batch, height, width = (port.shape[layout.index(axis)] for axis in "NHW")
     height, width = _size(path, (height, width), size)
+    if max(height, width) > LARGEST or batch > LARGEST_BATCH:
+        raise UnusableFile(
+            f"{path}: takes {batch} pictures of {height}x{width}; no more than {LARGEST_BATCH} of {LARGEST} pixels a "
+            "side are tried"
+        )
     if port.dtype in FLOATS and normalisation is None:
         raise UsageError(
             f"{path}: takes {port.dtype} and does not say what pixels it wants: give --mean and --std for values from "
@@ -172,12 +181,8 @@ def _rows(path: Path, session: Session, given: PictureInput, images: Array) -> I
     for start in range(0, len(images), given.batch):
         part = images[start : start + given.batch]
         filled = part[np.minimum(np.arange(given.batch), len(part) - 1)]
-        try:
+        with blaming(path, "run"):
             raw = session.run(given.encode(filled))
-        except (EdgecnnError, MemoryError):
-            raise
-        except Exception as error:  # each engine has its own, and a broken file meets them all
-            raise UnusableFile(f"{path}: can't be run ({reason(error)})") from error
         alive()
         yield _values(path, raw, session.outputs[0], given.batch)[: len(part)]
 

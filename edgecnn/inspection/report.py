@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edgecnn.edge.runtimes import find_runtime
-from edgecnn.errors import EdgecnnError, UnusableFile, reason
+from edgecnn.errors import blaming
 from edgecnn.formats import find_format
 from edgecnn.graph.listing import Listing, Operation
 from edgecnn.inspection.kernels import Kernel, find_engine
@@ -75,16 +75,14 @@ def look_through(request: Mapping[str, Any]) -> Any:
     """
     path, form = Path(request["path"]), find_format(request["format"])
     engine, runtime = find_engine(request["runtime"]), find_runtime(request["runtime"])
-    try:
+    with blaming(path, "read, it is damaged or of a rare kind"):
         listing, details = form.listing(path), form.details(path)
+    with blaming(path, f"opened by {runtime.version()}"):
         kernels = None if engine is None else engine.kernels(path)
+    with blaming(path, "looked through"):
         view = View(form.name, runtime.version(), listing, kernels)
         source = "" if engine is None else engine.source
         return to_json(_record(path.name, request["bytes"], view, source, dict(details)))
-    except (EdgecnnError, MemoryError, ModuleNotFoundError):
-        raise
-    except Exception as error:  # every reader and every engine has its own, and a broken file meets them all
-        raise UnusableFile(f"{path}: can't be looked through ({type(error).__name__}: {reason(error)})") from error
 
 
 def _record(name: str, size: int, view: View, source: str, details: dict[str, str]) -> FileInspectRecord:

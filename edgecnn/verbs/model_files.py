@@ -17,7 +17,7 @@ from edgecnn.edge.artifact import MANIFEST
 from edgecnn.edge.child import Work, in_child
 from edgecnn.edge.classifier import Normalisation, PictureInput, Ports, picture_input
 from edgecnn.edge.runtimes import SUFFIXES, all_runtimes, find_runtime, format_of, runtime_for
-from edgecnn.errors import UnusableFile, UsageError
+from edgecnn.errors import UnusableFile, UsageError, blaming
 from edgecnn.formats import Array, Details, find_format
 from edgecnn.records import disk_errors, from_json
 
@@ -227,7 +227,9 @@ def match_classes(
 
 def describe(request: Mapping[str, Any]) -> Any:
     """In the child: ports and details of a file."""
-    details = find_format(request["format"]).details(Path(request["path"]))
+    path = Path(request["path"])
+    with blaming(path, "read, it is damaged or of a rare kind"):
+        details = find_format(request["format"]).details(path)
     return {"ports": classifier.ports_of(request), "details": dict(details)}
 
 

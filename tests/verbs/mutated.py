@@ -58,7 +58,7 @@ class Originals:
     def parts(self, form: str, seed: int) -> dict[str, bytes]:
         """The files of the model that a seed changes, by name; the model itself is the first."""
         made = find_format(form)
-        folder = self.root / f"{form}-{('fp32', 'int8')[seed % 2]}"
+        folder = self.root / f"{form}-{('fp32', 'int8')[seed // 2 % 2]}"
         return {name: (folder / name).read_bytes() for name in (made.model, *made.companions)}
 
 
@@ -93,7 +93,7 @@ def truncated(content: bytes, random: Random) -> bytes:
 def bits_flipped(content: bytes, random: Random) -> bytes:
     """One bit, or up to a hundred."""
     changed = bytearray(content)
-    for _ in range(int(random.choice([1, 2, 10, 100]))):
+    for _ in range(int(random.choice([1, 1, 2, 10, 100]))):
         changed[int(random.integers(len(changed)))] ^= 1 << int(random.integers(8))
     return bytes(changed)
 
@@ -220,15 +220,15 @@ ANYWHERE = (truncated, bits_flipped, words_replaced, blocks_swapped, stretch_rep
 
 
 def mutated(whole: Originals, form: str, seed: int, folder: Path) -> Path:
-    """The changed model of a seed, written into a folder; every third has wrong fields instead of wrong bytes."""
+    """The changed model of a seed, written into a folder; every other has wrong fields instead of wrong bytes."""
     random = np.random.default_rng([seed, FORMATS.index(form)])
     parts = whole.parts(form, seed)
     names = list(parts)
-    change: Callable[[bytes, Random], bytes] = ANYWHERE[seed // 3 % len(ANYWHERE)]
+    change: Callable[[bytes, Random], bytes] = ANYWHERE[seed // 4 % len(ANYWHERE)]
     name = names[0]
-    if seed % 3 == 0:
+    if seed % 2 == 0:
         change = FIELDS[form]
-    elif seed % 4 == 1:
+    elif seed % 8 == 1:
         name = names[-1]
     parts[name] = change(parts[name], random)
     for part, content in parts.items():

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -20,7 +23,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Originals:
 @pytest.mark.parametrize("form", FORMATS)
 @pytest.mark.parametrize("verb", VERBS)
 def test_whole_files_run(whole: Originals, form: str, verb: str, tmp_path: Path) -> None:
-    for seed in (0, 1):
+    for seed in (0, 2):
         parts = whole.parts(form, seed)
         for name, content in parts.items():
             (tmp_path / name).write_bytes(content)
@@ -50,3 +53,21 @@ def test_mutated_files_in_fresh_processes(whole: Originals, form: str, tmp_path:
         for verb in VERBS:
             found = outcome(verb, model, whole)
             assert not found.fault, f"{form} seed {seed}: {found}"
+
+
+@pytest.mark.slow
+def test_without_a_child_such_a_file_kills_the_process(whole: Originals, tmp_path: Path) -> None:
+    """What the children are for: the first file that one of them dies of, opened without one."""
+    with forked():
+        for seed in range(0, 600, 2):  # those with wrong fields
+            model = mutated(whole, "tflite", seed, tmp_path)
+            found = outcome("inspect", model, whole)
+            if "an engine died of it (SIG" in found.said:
+                break
+        else:
+            pytest.fail("no file is bad enough")
+    assert found.code == 3
+    request = {"path": str(model), "format": "tflite", "runtime": "litert", "threads": 1, "bytes": 1}
+    code = f"from edgecnn.inspection.report import look_through; look_through({request!r})"
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    assert subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode < 0
