@@ -6,6 +6,7 @@ users have it, or (`Forked`) a fork of this one, which is the same from edgecnn.
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import re
 import signal
@@ -284,6 +285,7 @@ class Forked:
             os.dup2(stderr.fileno(), 2)
             sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w")  # noqa: SIM115 - until the end
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            faulthandler.disable()  # pytest's would tell of each death
             try:
                 child.call(int(args[-2]), int(args[-1]))
             except BaseException as error:
