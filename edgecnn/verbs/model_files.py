@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,10 +16,12 @@ from edgecnn.edge import classifier, pixels
 from edgecnn.edge.artifact import MANIFEST
 from edgecnn.edge.child import Work, in_child
 from edgecnn.edge.classifier import Normalisation, PictureInput, Ports, picture_input
-from edgecnn.edge.runtimes import SUFFIXES, all_runtimes, find_runtime, format_of, runtime_for
+from edgecnn.edge.runtimes import SUFFIXES, Array, all_runtimes, find_runtime, format_of, runtime_for
 from edgecnn.errors import UnusableFile, UsageError, blaming
-from edgecnn.formats import Array, Details, find_format
 from edgecnn.records import disk_errors, from_json
+
+if TYPE_CHECKING:  # formats/ wants libraries that evaluating runs and artifacts must do without
+    from edgecnn.formats import Details
 
 PATIENCE = 6.0
 """Seconds in which a small file must be opened and answer once; its engine is imported before."""
@@ -42,6 +44,8 @@ class ModelFile:
         """Nothing is opened yet. UnusableFile where there is no such file, UsageError for an engine that can't read it,
         MissingExtra where none is installed.
         """
+        from edgecnn.formats import find_format
+
         self.path, self.format, self.threads = path, format_of(path), threads
         engine = find_runtime(runtime) if runtime else runtime_for(self.format)
         if self.format not in engine.reads:
@@ -227,6 +231,8 @@ def match_classes(
 
 def describe(request: Mapping[str, Any]) -> Any:
     """In the child: ports and details of a file."""
+    from edgecnn.formats import find_format
+
     path = Path(request["path"])
     with blaming(path, "read, it is damaged or of a rare kind"):
         details = find_format(request["format"]).details(path)

@@ -647,6 +647,8 @@ MISSING = [
     ("onnxruntime", ("verify", "EXPORT"), "onnx"),
     ("openvino", ("verify", "EXPORT"), "openvino"),
     ("torch", ("eval", "RUN"), "train"),
+    ("onnx", ("inspect", "EXPORT/onnx-int8"), "export"),
+    ("onnxruntime,openvino", ("inspect", "EXPORT/onnx-int8"), "onnx"),
     ("ai_edge_litert,tflite_runtime", ("predict", "EXPORT/tflite-int8", "PICTURE"), "tflite"),
     ("onnxruntime,openvino", ("predict", "EXPORT/onnx-int8", "PICTURE"), "onnx"),
     ("openvino", ("predict", "EXPORT/openvino-int8", "PICTURE"), "openvino"),
