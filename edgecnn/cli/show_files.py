@@ -19,6 +19,7 @@ WIDE = 110
 IN_ANOTHER = "in another"
 LISTED = 6
 """Layers that a finding names; --json has them all."""
+LONGEST = 40
 INDENT = 4
 TOLD = 64
 """Bytes of a type's weights from which on they are."""
@@ -47,10 +48,15 @@ def _layers(record: FileInspectRecord, wide: bool) -> Table:
     for row in record.layers:
         figures = (f"{row.params:,}" if row.params else "", f"{row.macs:,}" if row.macs else "")
         more = (size(row.weight_bytes) if row.params else "", row.dtype, row.kernel) if wide else (_bits(row),)
-        made.add_row(row.name, row.type, "x".join(map(str, row.output)), *figures, *more)
+        made.add_row(_short(row.name), row.type, "x".join(map(str, row.output)), *figures, *more)
     more = (_weights(record), "", "") if wide else ("",)
     made.add_row("in all", "", "", f"{record.params:,}", f"{record.macs:,}", *more, style="bold")
     return made
+
+
+def _short(name: str) -> str:
+    """The end of a long name, where converters keep what differs."""
+    return name if len(name) <= LONGEST else f"...{name[-LONGEST:]}"
 
 
 def _bits(row: FileLayer) -> str:
@@ -77,7 +83,7 @@ def _finding(console: Console, finding: Finding) -> None:
     style = "red" if finding.effect == "accuracy" else "yellow"
     console.print()
     console.print(f"{finding.effect}: {finding.what}", style=style, soft_wrap=True)
-    named = ", ".join(finding.layers[:LISTED])
+    named = ", ".join(map(_short, finding.layers[:LISTED]))
     more = f" and {len(finding.layers) - LISTED} more" if len(finding.layers) > LISTED else ""
     for label, text in (("in", named + more), ("because", finding.why), ("change", finding.change)):
         lines = textwrap.wrap(f"{label}: {text}", max(20, console.width - INDENT))

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from edgecnn.graph.listing import Listing, Operation, Value
+from edgecnn.graph.listing import WEIGHTED, Listing, Operation, Value
 from edgecnn.inspection.kernels import Kernel
 
 ACTIVATIONS = ("relu", "relu6", "clip", "leaky_relu")
@@ -52,20 +52,32 @@ class View:
         return found
 
     def kernel(self, operation: Operation) -> Kernel | None:
-        """What runs an operation; None for what runs as part of another, or where no engine was asked."""
-        if self.kernels is None:
+        """What runs an operation; None for what runs as part of another, or where no engine was asked.
+
+        An operation and the activation behind it run as one, and an engine may call that by either's name.
+        """
+        own = self._named(operation)
+        activation = self._activation(operation)
+        return self._named(activation) if own is None and activation is not None else own
+
+    def _named(self, operation: Operation) -> Kernel | None:
+        kernels = self.kernels or {}
+        return next((kernels[alias] for alias in operation.aliases if alias in kernels), None)
+
+    def _activation(self, operation: Operation) -> Operation | None:
+        """The activation that alone follows an operation with weights, or a sum."""
+        if not operation.outputs or operation.kind not in (*WEIGHTED, "add"):
             return None
-        return next((self.kernels[alias] for alias in operation.aliases if alias in self.kernels), None)
+        takers = self.takers.get(operation.outputs[0].name, ())
+        return takers[0] if len(takers) == 1 and takers[0].kind in ACTIVATIONS else None
 
     def after(self, operation: Operation) -> Value | None:
         """What an operation gives, behind the activation that alone follows it."""
-        if not operation.outputs:
-            return None
-        value = operation.outputs[0]
-        takers = self.takers.get(value.name, ())
-        if value.quantization is None and len(takers) == 1 and takers[0].kind in ACTIVATIONS:
-            return takers[0].outputs[0] if takers[0].outputs else None
-        return value
+        last = operation
+        activation = self._activation(operation)
+        if activation is not None and operation.outputs[0].quantization is None:
+            last = activation
+        return last.outputs[0] if last.outputs else None
 
     def quantized_ends(self, operation: Operation) -> tuple[bool, bool]:
         """Whether all that goes in, and what comes out, is on a grid of 8 bits in the file."""

@@ -215,7 +215,8 @@ class _Reader:
         else:
             taken = [(i, self.value(name)) for i, name in enumerate(node.input) if name]
         places = QUANTIZED_WEIGHTS.get(node.op_type) or WEIGHTS.get(node.op_type) or (-1, -1)
-        weights = next((value for i, value in taken if i == places[0] and value.constant is not None), None)
+        made = "Conv" in node.op_type  # whose second input is weights even where the graph computes them
+        weights = next((value for i, value in taken if i == places[0] and (made or value.constant is not None)), None)
         bias = next((value for i, value in taken if i == places[1] and value.constant is not None), None)
         rest = [value for _, value in taken if value is not weights and value is not bias]
         between = tuple(value for value in rest if value.constant is None)

@@ -149,6 +149,9 @@ class _Reader:
             common = "matmul"
         rest = [value for i, value in enumerate(inputs) if not (weighted and i == 1)]
         made = tuple(self._plain(output) for output in node.outputs())
+        grid = _grid(node, inputs) if kind == "FakeQuantize" else None
+        if grid is not None:
+            made = (replace(made[0], quantization=grid, dtype=grid.dtype),)
         name = node.get_friendly_name()
         for output, value in zip(node.outputs(), made, strict=True):
             self._keep(output, value)
