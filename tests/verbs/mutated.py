@@ -323,5 +323,10 @@ def forked() -> Iterator[None]:
     import edgecnn.inspection.report
     import edgecnn.verbs.model_files  # noqa: F401
 
-    with patch.object(child.subprocess, "Popen", Forked):
+    fresh = subprocess.Popen
+
+    def started(args: list[str], **given: Any) -> Any:
+        return (Forked if "call" in args else fresh)(args, **given)
+
+    with patch.object(subprocess, "Popen", started):
         yield
