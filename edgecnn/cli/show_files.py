@@ -86,5 +86,7 @@ def _finding(console: Console, finding: Finding) -> None:
     named = ", ".join(map(_short, finding.layers[:LISTED]))
     more = f" and {len(finding.layers) - LISTED} more" if len(finding.layers) > LISTED else ""
     for label, text in (("in", named + more), ("because", finding.why), ("change", finding.change)):
+        if not text:
+            continue
         lines = textwrap.wrap(f"{label}: {text}", max(20, console.width - INDENT))
         console.print(textwrap.indent("\n".join(lines), " " * INDENT))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from edgecnn.edge.runtimes import find_runtime
-from edgecnn.errors import blaming
+from edgecnn.errors import UnusableFile, blaming
 from edgecnn.formats import find_format
 from edgecnn.graph.listing import Listing, Operation
 from edgecnn.inspection.kernels import Kernel, find_engine
@@ -76,16 +76,33 @@ def look_through(request: Mapping[str, Any]) -> Any:
     path, form = Path(request["path"]), find_format(request["format"])
     engine, runtime = find_engine(request["runtime"]), find_runtime(request["runtime"])
     with blaming(path, "read, it is damaged or of a rare kind"):
-        listing, details = form.listing(path), form.details(path)
+        listing = form.listing(path)
     with blaming(path, f"opened by {runtime.version()}"):
         kernels = None if engine is None else engine.kernels(path)
     with blaming(path, "looked through"):
         view = View(form.name, runtime.version(), listing, kernels)
         source = "" if engine is None else engine.source
-        return to_json(_record(path.name, request["bytes"], view, source, dict(details)))
+        record = _record(path.name, request["bytes"], view, source)
+    try:
+        with blaming(path, "understood in what it says about itself"):
+            record = replace(record, details=dict(form.details(path)))
+    except UnusableFile as error:
+        record = replace(record, findings=(_damaged_details(str(error)), *record.findings))
+    return to_json(record)
 
 
-def _record(name: str, size: int, view: View, source: str, details: dict[str, str]) -> FileInspectRecord:
+def _damaged_details(problem: str) -> Finding:
+    return Finding(
+        "damaged_details",
+        "accuracy",
+        (),
+        "what the file says about itself can't be read",
+        problem,
+        "write its metadata anew; until then give labels and normalisation by hand",
+    )
+
+
+def _record(name: str, size: int, view: View, source: str) -> FileInspectRecord:
     operations = view.listing.operations
     sizes: Counter[str] = Counter()
     for operation in operations:
@@ -106,7 +123,7 @@ def _record(name: str, size: int, view: View, source: str, details: dict[str, st
         engine=view.engine,
         source=source,
         findings=findings(view),
-        details=details,
+        details={},
     )
 
 

@@ -105,7 +105,7 @@ def _evaluate_file(
         raise UsageError(f"{path}: does not say which pictures it was made for; name some with --data-source")
     about = file.about()
     given = options.input(path, about)
-    notes: list[str] = []
+    notes = [about.problem] if about.problem else []
     rule = options.resize or about.resize() or "crop"
     dataset = open_dataset(_spec(data_source, VAL_FRACTION, given.height, given.width, rule), data_dir)
     count = about.classes() or file.answers(given, blank(1, given.height, given.width)).shape[1]

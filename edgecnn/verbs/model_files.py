@@ -79,7 +79,7 @@ class ModelFile:
     def about(self) -> About:
         """What the file says about itself."""
         found = self.run(describe, {})
-        return About(from_json(Ports, found["ports"]), found["details"])
+        return About(from_json(Ports, found["ports"]), found["details"], found["problem"])
 
     def answers(self, given: PictureInput, images: Array) -> Array:
         """uint8 [N, H, W, 3] RGB -> float32 [N, K]."""
@@ -94,10 +94,13 @@ class ModelFile:
 
 @dataclass(frozen=True)
 class About:
-    """The ends of a model and what its file says besides: labels, mean, std, resize."""
+    """The ends of a model and what its file says besides: labels, mean, std, resize; `problem` is why it says nothing
+    of it where that is damaged.
+    """
 
     ports: Ports
     details: Details
+    problem: str = ""
 
     def labels(self) -> tuple[str, ...] | None:
         """The classes' names, where the file has them."""
@@ -230,13 +233,17 @@ def match_classes(
 
 
 def describe(request: Mapping[str, Any]) -> Any:
-    """In the child: ports and details of a file."""
+    """In the child: ports and details of a file. Details that are damaged don't keep a whole network from running."""
     from edgecnn.formats import find_format
 
-    path = Path(request["path"])
-    with blaming(path, "read, it is damaged or of a rare kind"):
-        details = find_format(request["format"]).details(path)
-    return {"ports": classifier.ports_of(request), "details": dict(details)}
+    path, details, problem = Path(request["path"]), {}, ""
+    ports = classifier.ports_of(request)
+    try:
+        with blaming(path, "understood in what it says about itself"):
+            details = dict(find_format(request["format"]).details(path))
+    except UnusableFile as error:
+        problem = str(error)
+    return {"ports": ports, "details": details, "problem": problem}
 
 
 def _parts(path: Path, companions: tuple[str, ...]) -> list[Path]:

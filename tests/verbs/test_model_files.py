@@ -155,6 +155,18 @@ def test_a_quantized_input_is_normalised_onto_its_grid(made: SmallRun, tmp_path:
     assert plain.confusion == told.confusion == expected.confusion
 
 
+def test_damaged_metadata_does_not_keep_a_network_from_running(made: SmallRun, tmp_path: Path) -> None:
+    """The labels behind the model are cut off."""
+    model = alone(made.export / "tflite-int8", tmp_path)
+    model.write_bytes(model.read_bytes()[:-30])
+    record = evaluate(model, data_source=str(made.data))
+    assert record.confusion == evaluate(made.export / "tflite-int8", data_source=str(made.data)).confusion
+    assert "label file" in record.notes[0]
+    left = command("inspect", model)
+    assert left.code == 0
+    assert "what the file says about itself can't be read" in left.out
+
+
 def labelled(count: int, labels: tuple[str, ...] | None, offset: int | None) -> tuple[tuple[str, ...], list[int]]:
     said: list[str] = []
     found = match_classes(count, labels, offset, ("cat", "ship"), said.append)
