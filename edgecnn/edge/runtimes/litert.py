@@ -6,7 +6,6 @@ import contextlib
 import importlib
 import os
 from collections.abc import Iterator
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +50,8 @@ class LiteRT:
 
     def version(self) -> str:
         """The library found first."""
-        _, package = _library()
-        return f"{package} {version(package)}"
+        module, package = _library()
+        return f"{package} {importlib.import_module(module.__package__).__version__}"
 
     def open(self, path: Path, threads: int) -> LiteRTSession:
         """Open and allocate; whatever the library says against a file is UnusableFile."""
