@@ -33,14 +33,13 @@ def in_child(work: Work, request: Mapping[str, Any], path: Path, seconds: float)
     """
     name = f"{work.__module__}:{work.__qualname__}"
     with tempfile.TemporaryFile() as answers, tempfile.TemporaryFile() as complaints:
-        command = [sys.executable, "-m", "edgecnn.edge", "call", name, str(answers.fileno())]
         process = subprocess.Popen(
-            command,
+            command("call", name, str(answers.fileno())),
             stdin=subprocess.PIPE,
             stdout=complaints,
             stderr=complaints,
             pass_fds=[answers.fileno()],
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)},
+            env=environment(),
         )
         try:
             process.communicate(json.dumps(request).encode(), timeout=seconds)
@@ -54,20 +53,25 @@ def in_child(work: Work, request: Mapping[str, Any], path: Path, seconds: float)
         complaints.seek(0)
         said = complaints.read()
     if process.returncode != 0 or not content:
-        raise UnusableFile(f"{path}: can't be used, an engine died of it ({_cause(process.returncode, said)})")
-    return _answer(json.loads(content))
+        raise death(path, process.returncode, said)
+    return answered(json.loads(content))
+
+
+def command(*words: str) -> list[str]:
+    """How a fresh process is started that does what `python -m edgecnn.edge` can be asked to do."""
+    return [sys.executable, "-m", "edgecnn.edge", *words]
+
+
+def environment() -> dict[str, str]:
+    """The environment of such a process: it finds what this one finds."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)}
 
 
 def call(name: str, descriptor: int) -> None:
     """The child's side: the request on stdin, the answer on a file descriptor."""
     module, _, function = name.partition(":")
     request = json.load(sys.stdin)
-    try:
-        answer = {"answer": getattr(importlib.import_module(module), function)(request)}
-    except EdgecnnError as error:
-        answer = {"error": type(error).__name__, "message": str(error)}
-    except MemoryError:
-        answer = {"error": "UnusableFile", "message": f"{request.get('path', 'the file')}: asks for too much memory"}
+    answer = attempt(lambda: getattr(importlib.import_module(module), function)(request), request)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         json.dump(answer, file)
         file.flush()
@@ -76,13 +80,29 @@ def call(name: str, descriptor: int) -> None:
     os._exit(0)  # an engine that was given a broken file may not survive its own end
 
 
-def _answer(found: Mapping[str, Any]) -> Any:
+def attempt(work: Callable[[], Any], request: Mapping[str, Any]) -> dict[str, Any]:
+    """What is sent back: what `work` returns, or what edgecnn has against the file of the request."""
+    try:
+        return {"answer": work()}
+    except EdgecnnError as error:
+        return {"error": type(error).__name__, "message": str(error)}
+    except MemoryError:
+        return {"error": "UnusableFile", "message": f"{request.get('path', 'the file')}: asks for too much memory"}
+
+
+def answered(found: Mapping[str, Any]) -> Any:
+    """The parent's side of `attempt`: the answer, or the error, raised."""
     if "error" not in found:
         return found["answer"]
     kind = getattr(errors, str(found["error"]), UnusableFile)
     error = kind.__new__(kind)
     Exception.__init__(error, str(found["message"]))
     raise error
+
+
+def death(path: Path, code: int, said: bytes) -> UnusableFile:
+    """The sentence about a file that a process died of: its exit code, and what it wrote on stderr."""
+    return UnusableFile(f"{path}: can't be used, an engine died of it ({_cause(code, said)})")
 
 
 def _cause(code: int, said: bytes) -> str:

@@ -35,6 +35,14 @@ class Port:
     zero_point: int | None = None
 
 
+@dataclass(frozen=True)
+class Reading:
+    """A figure that an engine may know about itself, or the reason why it could not be had."""
+
+    value: int | None
+    reason: str | None = None
+
+
 class Session(Protocol):
     """A model file that is open and ready."""
 
@@ -43,6 +51,9 @@ class Session(Protocol):
 
     def run(self, *arrays: Array) -> Array:
         """The first output for the inputs, in the order that the file names them; the array is the caller's to keep."""
+
+    def arena(self) -> Reading:
+        """Bytes of the memory that intermediate results are laid out in, where the engine tells; before the first run."""
 
 
 class Runtime(Protocol):
