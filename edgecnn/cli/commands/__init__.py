@@ -8,6 +8,7 @@ from edgecnn import __version__
 from edgecnn.cli.commands.data import data
 from edgecnn.cli.commands.devices import devices
 from edgecnn.cli.commands.doctor import doctor
+from edgecnn.cli.commands.measure import bench, compare
 from edgecnn.cli.commands.models import evaluate, export, inspect, predict, train, verify
 
 
@@ -24,5 +25,5 @@ def edgecnn() -> None:
     """
 
 
-for command in (train, inspect, evaluate, export, verify, predict, data, devices, doctor):
+for command in (train, inspect, evaluate, export, verify, bench, compare, predict, data, devices, doctor):
     edgecnn.add_command(command)

@@ -49,11 +49,7 @@ def _filled(port: Port, shape: tuple[int, ...], path: Path) -> Array:
     count = math.prod(shape)
     if count * dtype.itemsize > MOST_BYTES:
         raise UnusableFile(f"{path}: its input '{port.name}' takes {count * dtype.itemsize / 2**30:,.0f} GiB")
-    if dtype.kind not in "fui" or dtype.itemsize == 8 and dtype.kind != "f":
-        return np.zeros(shape, dtype)
-    grey = np.resize(np.arange(256, dtype=np.uint8) * np.uint8(181) ^ np.uint8(90), count).reshape(shape)
+    grey = np.resize(np.arange(256, dtype=np.uint8) * np.uint8(181) ^ np.uint8(90), shape)
     if dtype.kind == "f":
-        return (grey / np.float32(255)).astype(dtype)
-    if dtype.itemsize == 1:
-        return grey.view(dtype)
-    return np.zeros(shape, dtype)
+        return np.asarray(grey / np.float32(255), dtype)
+    return grey.view(dtype) if dtype.itemsize == 1 and dtype.kind in "ui" else np.zeros(shape, dtype)

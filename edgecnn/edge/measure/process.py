@@ -17,7 +17,9 @@ import platform
 import sys
 from array import array
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from time import perf_counter_ns
 from typing import IO, Any
@@ -93,6 +95,10 @@ class Server:
         self._arrays: list[Array] = []
         self.samples = array("q", bytes(8 * timing.MOST))
 
+    def answer(self, request: Mapping[str, Any]) -> Any:
+        """Do what is asked."""
+        return to_json(getattr(self, request["do"])(request))
+
     def load_engine(self, request: Mapping[str, Any]) -> Engine:
         """Load an engine's library; MissingExtra where it is not installed."""
         self._runtime = find_runtime(request["runtime"])
@@ -131,15 +137,14 @@ class Server:
 
 def this_machine() -> Machine:
     """The machine that this process runs on."""
-    try:
+    load_average: tuple[float, ...] = ()
+    with suppress(OSError):
         load_average = os.getloadavg()
-    except OSError:
-        load_average = ()
     return Machine(
         f"{platform.system()} {platform.release()}",
         platform.machine(),
         machine.processor(),
-        len(os.sched_getaffinity(0)),
+        os.cpu_count() or 1,
         machine.instruction_sets(),
         machine.governor(),
         load_average,
@@ -153,7 +158,7 @@ def serve() -> None:
     server = Server()
     for line in sys.stdin.buffer:
         request = json.loads(line)
-        answer = attempt(lambda request=request: to_json(getattr(server, request["do"])(request)), request)
+        answer = attempt(partial(server.answer, request), request)
         _send(out, answer, server.samples, request.get("count", 0) if "answer" in answer else 0)
     os._exit(0)  # an engine that was given a broken file may not survive its own end
 
@@ -166,7 +171,5 @@ def _send(out: IO[bytes], answer: Mapping[str, Any], samples: array[int], count:
 
 def _die_first() -> None:
     """A file that asks for more memory than there is shall cost this process, not another one."""
-    try:
+    with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
-    except OSError:
-        pass

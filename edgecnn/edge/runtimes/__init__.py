@@ -18,6 +18,8 @@ from edgecnn.registry import discover, look_up
 Array = NDArray[Any]
 SUFFIXES = {".tflite": "tflite", ".onnx": "onnx", ".xml": "openvino", ".null": "null"}
 """How a model file's name ends -> the format that runtimes read."""
+COMPANIONS = {".xml": (".bin",)}
+"""How a model file's name ends -> how the names of further files end that belong to it."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class Session(Protocol):
         """The first output for the inputs, in the order that the file names them; the array is the caller's to keep."""
 
     def arena(self) -> Reading:
-        """Bytes of the memory that intermediate results are laid out in, where the engine tells; before the first run."""
+        """Bytes that intermediate results are laid out in, where the engine tells; asked before the first run."""
 
 
 class Runtime(Protocol):
