@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#999999"
 PALETTE = (BLUE, ORANGE, "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 MARKERS = "osD^vP*X"
+PALE = 0.35
 ACCURACY_SPAN = 2.0
 """Percentage points that an axis of accuracies shows at least: less would make a difference of what is none."""
 
@@ -95,59 +96,61 @@ class Cost:
 
 
 def costs(rows: Sequence[Cost], title: str, path: Path) -> None:
-    """Latencies as bars; beside them accuracy against latency, for the rows whose accuracy is known."""
+    """Latencies as bars; beside them accuracy against latency, for the rows whose accuracy is known.
+
+    Colour is the engine; among accuracies the shape is the model, filled where it is int8. What a busy machine has
+    spoilt is pale.
+    """
     if not rows:
         return
     known = [row for row in rows if row.top1 is not None]
-    figure, axes = _axes(2 if known else 1, width=13 if known else 8, height=max(3.2, 1.4 + 0.34 * len(rows)))
-    unit, divisor = ("ms", 1000.0) if max(row.p50_us for row in rows) >= 1000 else ("µs", 1.0)
+    height = max(3.6, 1.8 + 0.34 * len(rows))
+    figure, axes = _axes(2 if known else 1, width=13 if known else 8, height=height)
+    unit, divisor = ("ms", 1000.0) if min(row.p50_us for row in rows) >= 1000 else ("µs", 1.0)
     colours = dict(zip(dict.fromkeys(row.engine for row in rows), PALETTE * len(rows), strict=False))
+    shapes = dict(zip(dict.fromkeys(row.model for row in known), MARKERS * len(rows), strict=False))
     _bars(axes[0], rows, colours, divisor)
-    axes[0].set(xlabel=f"latency, {unit}: median, and the line to the 90th percentile", title=title)
+    axes[0].set_xlabel(f"latency, {unit}: median, and the line to the 90th percentile")
+    axes[0].set_title(title, parse_math=False)
     if known:
-        _accuracies(axes[1], known, colours, divisor)
+        _accuracies(axes[1], known, colours, shapes, divisor)
         axes[1].set(xlabel=f"median latency, {unit}", ylabel="top-1 accuracy, %", title="Accuracy against latency")
     for axis in axes:
         axis.grid(alpha=0.3)
         axis.set_axisbelow(True)
         axis.spines[["top", "right"]].set_visible(False)
+    handles = _legend(rows, colours, shapes)
+    legend = figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 8), frameon=False)
+    for text in legend.get_texts():
+        text.set_parse_math(False)
     _write(figure, path)
 
 
 def _bars(axis: Any, rows: Sequence[Cost], colours: Mapping[str, str], divisor: float) -> None:
-    """The fastest on top, from 0; pale and hatched where the machine was too busy."""
+    """The fastest on top, from 0."""
     ordered = sorted(rows, key=lambda row: row.p50_us, reverse=True)
     for place, row in enumerate(ordered):
         p50, p90 = row.p50_us / divisor, row.p90_us / divisor
-        pale: dict[str, Any] = {} if row.valid else {"alpha": 0.35, "hatch": "///"}
-        axis.barh(place, p50, color=colours[row.engine], height=0.7, **pale)
+        axis.barh(place, p50, color=colours[row.engine], height=0.7, alpha=1.0 if row.valid else PALE)
         axis.plot([p50, max(p50, p90)], [place, place], color="black", linewidth=1)
     several = len({row.model for row in rows}) > 1
     names = [f"{row.model} {row.variant}" if several else row.variant for row in ordered]
     axis.set_yticks(range(len(ordered)), names, parse_math=False)
     axis.set_xlim(left=0)
-    axis.legend(handles=_legend(rows, colours), frameon=False, loc="lower right", fontsize=9)
 
 
-def _accuracies(axis: Any, rows: Sequence[Cost], colours: Mapping[str, str], divisor: float) -> None:
-    """Colour is the engine, shape the model; filled is int8."""
-    from matplotlib.lines import Line2D
-
-    shapes = dict(zip(dict.fromkeys(row.model for row in rows), MARKERS * len(rows), strict=False))
-    for row in rows:
-        assert row.top1 is not None, "only rows of known accuracy are drawn"
-        axis.plot(row.p50_us / divisor, 100 * row.top1, **_dot(shapes[row.model], colours[row.engine], row.quantized))
-    low, high = (100 * pick(row.top1 or 0 for row in rows) for pick in (min, max))
+def _accuracies(
+    axis: Any, rows: Sequence[Cost], colours: Mapping[str, str], shapes: Mapping[str, str], divisor: float
+) -> None:
+    """Latency from 0; accuracy in a span in which a difference of no importance looks like none."""
+    accuracies = [100 * row.top1 for row in rows if row.top1 is not None]
+    for row, accuracy in zip(rows, accuracies, strict=True):
+        dot = _dot(shapes[row.model], colours[row.engine], row.quantized)
+        axis.plot(row.p50_us / divisor, accuracy, alpha=1.0 if row.valid else PALE, **dot)
+    low, high = min(accuracies), max(accuracies)
     spare = max(0.15 * (high - low), (ACCURACY_SPAN - (high - low)) / 2)
     axis.set_ylim(low - spare, high + spare)
     axis.set_xlim(0, 1.1 * max(row.p50_us for row in rows) / divisor)
-    handles = [Line2D([], [], label=model, **_dot(shape, GREY, True)) for model, shape in shapes.items()]
-    for quantized in sorted({row.quantized for row in rows}, reverse=True):
-        label = "filled: int8" if quantized else "hollow: float"
-        handles.append(Line2D([], [], label=label, **_dot("o", GREY, quantized)))
-    legend = axis.legend(handles=handles, frameon=False, loc="best", fontsize=9)
-    for text in legend.get_texts():
-        text.set_parse_math(False)
 
 
 def _dot(shape: str, colour: str, filled: bool) -> dict[str, Any]:
@@ -155,12 +158,18 @@ def _dot(shape: str, colour: str, filled: bool) -> dict[str, Any]:
     return {"marker": shape, "color": colour, "markerfacecolor": face, "markersize": 8, "linestyle": "none"}
 
 
-def _legend(rows: Sequence[Cost], colours: Mapping[str, str]) -> list[Any]:
+def _legend(rows: Sequence[Cost], colours: Mapping[str, str], shapes: Mapping[str, str]) -> list[Any]:
+    from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
-    handles = [Patch(color=colour, label=engine) for engine, colour in colours.items()]
+    handles: list[Any] = [Patch(color=colour, label=engine) for engine, colour in colours.items()]
     if not all(row.valid for row in rows):
-        handles.append(Patch(facecolor=GREY, alpha=0.35, hatch="///", label="invalid: busy machine"))
+        handles.append(Patch(color=GREY, alpha=PALE, label="pale: invalid, the machine was busy"))
+    if len(shapes) > 1:
+        handles += [Line2D([], [], label=model, **_dot(shape, GREY, True)) for model, shape in shapes.items()]
+    for quantized, label in ((True, "int8"), (False, "float")):
+        if any(row.quantized is quantized and row.top1 is not None for row in rows):
+            handles.append(Line2D([], [], label=label, **_dot("o", GREY, quantized)))
     return handles
 
 

@@ -45,8 +45,8 @@ def benched(console: Console, record: BenchRecord) -> None:
         made.add_row(*(write(row) for write in columns.values()))
     console.print(made)
     console.print(
-        f"p50, p90, p99: of {sum(row.n for row in record.rows):,} inferences in all, each timed by itself; memory: peak "
-        "beyond a process that has only loaded the runtime; load, first: opening the file, and its first inference",
+        f"p50, p90, p99: of {sum(row.n for row in record.rows):,} inferences in all, each timed by itself; memory: "
+        "peak beyond a process that has only loaded the runtime; load, first: opening the file, its first inference",
         style="dim",
     )
     _notes(console, record)
@@ -154,4 +154,5 @@ def _written(change: Change) -> tuple[str, str, str]:
     if change.figure == "peak_rss_mib":
         return "memory", f"{values[0]:,.1f} MiB", f"{values[1]:,.1f} MiB"
     unit = unit_of(values)
-    return change.figure.removesuffix("_us"), *(f"{unit.write(value)} {unit.name}" for value in values)
+    before, after = (f"{unit.write(value)} {unit.name}" for value in values)
+    return change.figure.removesuffix("_us"), before, after

@@ -11,9 +11,7 @@ import importlib
 import json
 import os
 import signal
-import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -31,6 +29,9 @@ def in_child(work: Work, request: Mapping[str, Any], path: Path, seconds: float)
     path: the file that is worked on, for messages. Raises the EdgecnnError that the work raised, and UnusableFile where
     the process died of the file or had not answered after `seconds`.
     """
+    import subprocess  # here, and the next: a process that runs a model needs neither, and they take memory
+    import tempfile
+
     name = f"{work.__module__}:{work.__qualname__}"
     with tempfile.TemporaryFile() as answers, tempfile.TemporaryFile() as complaints:
         process = subprocess.Popen(

@@ -207,13 +207,18 @@ def _place(subjects: Sequence[Subject], record: BenchRecord) -> Path:
 
 def _plot(record: BenchRecord, path: Path, message: Callable[[str], None]) -> None:
     try:
-        plots.costs([_cost(row, record) for row in record.rows], record.device, path)
+        plots.costs([_cost(row, record) for row in record.rows], _title(record), path)
     except ModuleNotFoundError as error:
         if error.name is None or error.name.split(".")[0] != "matplotlib":
             raise
         message("no plot: matplotlib is not installed; pip install 'edgecnn[train]'")
     else:
         message(f"plot: {path}")
+
+
+def _title(record: BenchRecord) -> str:
+    models = sorted({row.model for row in record.rows})
+    return f"{models[0]} on {record.device}" if len(models) == 1 else record.device
 
 
 def _cost(row: Row, record: BenchRecord) -> plots.Cost:

@@ -68,8 +68,8 @@ class CompareRecord:
 def compare(before: Path | str, after: Path | str, *, tolerance_percent: float = 5.0) -> CompareRecord:
     """Compare two bench records, row by row: model, target, runtime, precision and threads are the same.
 
-    Times are compared by their windows' medians, with an interval for the ratio that holds with 95 %: its ends come from
-    two 97.5 % intervals of the medians. That covers what differs from window to window, not what would differ
+    Times are compared by their windows' medians, with an interval for the ratio that holds with 95 %: its ends come
+    from two 97.5 % intervals of the medians. That covers what differs from window to window, not what would differ
     from one start of the process to another. Raises UnusableFile for what is no record, UsageError where records
     can't be compared.
     """
