@@ -88,7 +88,11 @@ class Worker:
         while b"\n" not in self._unread:
             self._read(deadline)
         line, _, self._unread = self._unread.partition(b"\n")
-        return answered(json.loads(line))
+        try:
+            found = json.loads(line)
+        except ValueError as error:  # whoever speaks there is no process of ours any more
+            raise UnusableFile(f"{self._path}: can't be used, an engine went astray on it") from error
+        return answered(found)
 
     def _take(self, count: int, deadline: float) -> bytes:
         while len(self._unread) < count:
