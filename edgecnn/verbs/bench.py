@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import re
 from collections.abc import Callable, Sequence
@@ -46,10 +47,11 @@ def bench(
     subjects = find_subjects(given or [None], message)
     entries = _entries(subjects, [find_runtime(name) for name in runtimes], threads)
     protocol = Protocol(seconds)
+    path = out or _place(subjects)
+    _check_place(path)
     message(f"measuring {len(entries)} rows, {seconds * len(entries):.0f} s or less")
     found = measure(entries, protocol, input_size, message)
     record = _record(found, protocol)
-    path = out or _place(subjects, record)
     write_json(path, record)
     message(f"record: {path}")
     _plot(record, path.with_suffix(".png"), message)
@@ -88,7 +90,7 @@ def _record(found: Sequence[Measured], protocol: Protocol) -> BenchRecord:
     for measured in found:
         versions.update(measured.engine.versions if measured.engine is not None else {})
     return BenchRecord(
-        platform.node() or "localhost",
+        _device(),
         rows,
         tuple(_unmeasured(measured) for measured in found if measured.failed is not None),
         protocol,
@@ -192,12 +194,24 @@ def _share(parts: Sequence[float | None], whole: float) -> float | None:
 # --- files -----------------------------------------------------------------------------------------------------------
 
 
-def _place(subjects: Sequence[Subject], record: BenchRecord) -> Path:
+def _device() -> str:
+    """What this machine is called."""
+    return platform.node() or "localhost"
+
+
+def _check_place(path: Path) -> None:
+    """UsageError where nothing can be written, before minutes are spent on measuring."""
+    folder = next(folder for folder in path.absolute().parents if folder.exists())
+    if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise UsageError(f"{path}: can't be written; name a file in a folder of yours with --out")
+
+
+def _place(subjects: Sequence[Subject]) -> Path:
     """<device>-<time>.json in the bench/ of the run that all models are in, else in bench/ here."""
     found = {run_of(subject.path) for subject in subjects}
     run = found.pop() if len(found) == 1 else None
     folder = (run or Path()) / "bench"
-    device = re.sub(r"[^A-Za-z0-9._-]+", "-", record.device)
+    device = re.sub(r"[^A-Za-z0-9._-]+", "-", _device())
     stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
     name, number = f"{device}-{stamp}", 2
     while (folder / f"{name}.json").exists():
