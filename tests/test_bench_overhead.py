@@ -67,6 +67,7 @@ def planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, s
         assert content.count(text) == 1
         path.write_text(content.replace(text, by))
         monkeypatch.syspath_prepend(str(tmp_path))
+        monkeypatch.chdir(tmp_path)  # where `python -m` looks first
 
     return plant
 
