@@ -43,7 +43,6 @@ def time_window(session: Session, arrays: Sequence[Array], samples: array[int], 
 @contextmanager
 def _no_garbage_collection() -> Iterator[None]:
     was_on = gc.isenabled()
-    gc.collect()
     gc.disable()
     try:
         yield
