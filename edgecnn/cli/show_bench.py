@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from edgecnn.verbs.measurement import BenchRecord, Row
 
 
+NAMED = 3
+"""Rows that a note names; of more it says how many."""
+
+
 @dataclass(frozen=True)
 class Unit:
     """In which unit a column of times is, so that its figures can be held against each other."""
@@ -39,43 +43,51 @@ def benched(console: Console, record: BenchRecord) -> None:
     heading(console, f"{record.device}: {machine.cores} x {machine.processor or machine.architecture}")
     unit = unit_of(row.p50_us for row in record.rows)
     order = {row.model: place for place, row in reversed([*enumerate(record.rows)])}
-    columns = _columns(record, unit)
-    made = table(*columns, left=5)
-    for row in sorted(record.rows, key=lambda row: (order[row.model], row.p50_us)):
-        made.add_row(*(write(row) for write in columns.values()))
+    ordered = sorted(record.rows, key=lambda row: (order[row.model], row.p50_us))
+    columns = {name: [write(row) for row in ordered] for name, write in _columns(unit).items()}
+    columns = _fitting(columns, console.width)
+    made = table(*columns, left=4)
+    for cells in zip(*columns.values(), strict=True):
+        made.add_row(*cells)
     console.print(made)
     console.print(
-        f"p50, p90, p99: of {sum(row.n for row in record.rows):,} inferences in all, each timed by itself; memory: "
-        "peak beyond a process that has only loaded the runtime; load, first: opening the file, its first inference",
+        f"p50, p90, p99: of {sum(row.n for row in record.rows):,} inferences in all, each timed by itself; RAM: peak "
+        "beyond a process that has only loaded the runtime; load, first: opening the file, its first inference",
         style="dim",
     )
     _notes(console, record)
 
 
-def _columns(record: BenchRecord, unit: Unit) -> dict[str, Callable[[Row], str]]:
-    """What stands above each column, and what a row has in it; columns that would be empty are left out."""
-    rows = record.rows
-    columns: dict[str, Callable[[Row], str]] = {
-        "": lambda row: "" if row.valid else "!",
+def _columns(unit: Unit) -> dict[str, Callable[[Row], str]]:
+    """What stands above each column, and what a row has in it."""
+    return {
+        "": lambda row: "!" if not row.valid else "" if row.steady else "~",
         "model": lambda row: row.model,
-        "precision": lambda row: row.precision or "",
-        "file": lambda row: row.target,
+        "file": lambda row: f"{row.target}-{row.precision}" if row.precision else row.target,
         "runtime": lambda row: row.runtime,
         "threads": lambda row: str(row.threads),
         f"p50 {unit.name}": lambda row: unit.write(row.p50_us),
         "p90": lambda row: unit.write(row.p90_us),
         "p99": lambda row: unit.write(row.p99_us),
-        "KiB": lambda row: f"{row.model_bytes / 1024:,.1f}",
-        "memory MiB": lambda row: "" if row.peak_rss_mib is None else f"{row.peak_rss_mib:,.1f}",
-        "arena KiB": lambda row: "" if row.arena_bytes is None else f"{row.arena_bytes / 1024:,.1f}",
+        "KiB": lambda row: f"{row.model_bytes / 1024:,.0f}",
+        "RAM MiB": lambda row: "" if row.peak_rss_mib is None else f"{row.peak_rss_mib:,.1f}",
+        "arena KiB": lambda row: "" if row.arena_bytes is None else f"{row.arena_bytes / 1024:,.0f}",
         "load ms": lambda row: f"{row.load_ms:,.1f}",
-        "first ms": lambda row: f"{row.first_us / 1000:,.2f}",
+        "first ms": lambda row: f"{row.first_us / 1000:,.1f}",
         "top-1": lambda row: "" if row.top1 is None else percent(row.top1),
     }
-    kept = {name for name, write in columns.items() if any(write(row) for row in rows)} | {""}
-    if len({row.threads for row in rows}) == 1:
-        kept -= {"threads"}
-    return {name: write for name, write in columns.items() if name in kept}
+
+
+def _fitting(columns: dict[str, list[str]], width: int) -> dict[str, list[str]]:
+    """Without columns that say nothing, and on a narrow terminal without those that say least: --json has them all."""
+    kept = {name: cells for name, cells in columns.items() if any(cells) or not name}
+    if set(kept["threads"]) == {"1"}:
+        del kept["threads"]
+    for least in ("arena KiB", "first ms", "load ms", "p99", "top-1", "KiB"):
+        if sum(max(map(len, (name, *cells))) + 2 for name, cells in kept.items()) <= width:
+            break
+        kept.pop(least, None)
+    return kept
 
 
 def _notes(console: Console, record: BenchRecord) -> None:
@@ -104,12 +116,16 @@ def _notes(console: Console, record: BenchRecord) -> None:
 
 
 def _who(names: Sequence[str], rows: int) -> str:
-    return "all rows: " if len(names) == rows > 1 else f"{', '.join(names)}: "
+    """All of them, a few by their names, or how many."""
+    if len(names) == rows > 1:
+        return "all rows: "
+    return f"{', '.join(names)}: " if len(names) <= NAMED else f"{len(names)} of {rows} rows: "
 
 
 def _name(row: Row | RowChange) -> str:
-    words = [row.model, row.precision, f"{row.target} in {row.runtime}", f"x{row.threads}" if row.threads > 1 else None]
-    return " ".join(word for word in words if word)
+    from edgecnn.verbs.measurement import row_name
+
+    return row_name(row.model, row.target, row.precision, row.runtime, row.threads).removesuffix(", 1 thread")
 
 
 def compared(console: Console, record: CompareRecord) -> None:

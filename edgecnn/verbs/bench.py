@@ -15,7 +15,7 @@ from edgecnn import __version__, plots
 from edgecnn.edge.runtimes import Runtime, all_runtimes, find_runtime
 from edgecnn.errors import MissingExtra, UsageError
 from edgecnn.records import write_json
-from edgecnn.verbs.measurement import BenchRecord, Busy, Protocol, Row, Unmeasured, too_busy
+from edgecnn.verbs.measurement import BenchRecord, Busy, Protocol, Row, Unmeasured, row_name, too_busy
 from edgecnn.verbs.subjects import Subject, find_subjects, run_of
 from edgecnn.verbs.turns import Entry, Measured, measure
 
@@ -156,7 +156,7 @@ def _remarks(measured: Measured, steady: bool, protocol: Protocol) -> list[str]:
     n, cores = sum(window.n for window in measured.windows), measured.engine.machine.cores
     remarks = []
     if not steady:
-        remarks.append("not steady within its time: a larger --seconds gives it more")
+        remarks.append("not steady (~) in the time given: a larger --seconds gives more")
     if measured.opened.arena.reason is not None:
         remarks.append(f"no arena_bytes: {measured.opened.arena.reason}")
     if measured.peak_rss_mib is None or measured.engine.peak_rss_mib is None:
@@ -237,8 +237,8 @@ def _title(record: BenchRecord) -> str:
 
 def _cost(row: Row, record: BenchRecord) -> plots.Cost:
     several = len({other.threads for other in record.rows}) > 1
-    words = [row.precision, f"{row.target} in {row.runtime}", f"x{row.threads}" if several else None]
-    variant = " ".join(word for word in words if word)
+    name = row_name(row.model, row.target, row.precision, row.runtime, row.threads).removeprefix(f"{row.model} ")
+    variant = name if several else name.partition(",")[0]
     return plots.Cost(
         row.model, variant, row.runtime, row.precision == "int8", row.p50_us, row.p90_us, row.top1, row.valid
     )

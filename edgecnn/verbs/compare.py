@@ -8,7 +8,7 @@ from pathlib import Path
 from edgecnn.errors import UnusableFile, UsageError
 from edgecnn.metrics import median_interval
 from edgecnn.records import read_json, to_json
-from edgecnn.verbs.measurement import BenchRecord, Row
+from edgecnn.verbs.measurement import BenchRecord, Row, row_name
 
 RSS_GRAIN_MIB = 0.25
 """How far two readings of the same model's peak memory may lie apart: heaps grow a little this way or that."""
@@ -132,8 +132,7 @@ def _refuse_different(first: BenchRecord, last: BenchRecord) -> None:
 
 
 def _name(row: Row) -> str:
-    words = [row.model, row.precision, f"{row.target} in {row.runtime}", f"{row.threads} threads"]
-    return ", ".join(word for word in words if word).replace("1 threads", "1 thread")
+    return row_name(row.model, row.target, row.precision, row.runtime, row.threads)
 
 
 def _differences(first: BenchRecord, last: BenchRecord) -> list[str]:

@@ -106,6 +106,12 @@ class Row:
     sha256: Mapping[str, str]
 
 
+def row_name(model: str, target: str, precision: str | None, runtime: str, threads: int) -> str:
+    """What a row is called in sentences: `ds_cifar tflite-int8 in litert, 1 thread`."""
+    kind = f"{target}-{precision}" if precision else target
+    return f"{model} {kind} in {runtime}, {threads} thread{'s' if threads > 1 else ''}"
+
+
 @dataclass(frozen=True)
 class Unmeasured:
     """What was asked for and could not be had; `engine_missing` where that is not the file's fault."""

@@ -34,8 +34,8 @@ def test_a_table_of_rows() -> None:
     left = edgecnn("bench", null_model(Path("a")), *QUICK, "--threads", "1,2")
     assert left.code == 0, left.err
     lines = left.out.splitlines()
-    assert re.search(r"model +file +runtime +threads +p50 .s +p90 +p99 +KiB +memory MiB +arena KiB +load ms", lines[1])
-    assert sorted(re.findall(r"^[! ] +model\.null +null +null +(\d) ", left.out, re.MULTILINE)) == ["1", "2"]
+    assert re.search(r"model +file +runtime +threads +p50 .s +p90 +p99 +KiB +RAM MiB +arena KiB +load ms", lines[1])
+    assert sorted(re.findall(r"^[!~ ] +model\.null +null +null +(\d) ", left.out, re.MULTILINE)) == ["1", "2"]
     assert "record: bench/" in left.err
 
 
@@ -110,8 +110,8 @@ def compared(*arguments: object, after_us: float = 100.0, valid: bool = True) ->
 def test_what_moved() -> None:
     left = compared(after_us=102.0)
     assert left.code == 0, left.err
-    assert re.search(r"ds_cifar int8 tflite in litert +p50 +100 µs +102 µs +\+2\.0 % ", left.out)
-    assert "only in b.json: ds_cifar, int8, tflite in litert, 2 threads" in left.out
+    assert re.search(r"ds_cifar tflite-int8 in litert +p50 +100 µs +102 µs +\+2\.0 % ", left.out)
+    assert "only in b.json: ds_cifar tflite-int8 in litert, 2 threads" in left.out
     assert "nothing that was compared grew beyond 5 % for certain" in left.out
 
 

@@ -57,7 +57,7 @@ def test_slower_for_certain(tmp_path: Path, after_us: float, spread: float, wind
     assert moved.ratio == pytest.approx(after_us / 100)
     assert bool(found.failures) is worse
     if worse:
-        assert found.failures[0] == "ds_cifar, int8, tflite in litert, 1 thread: p50_us 100, then 110 (+10.0 %)"
+        assert found.failures[0] == "ds_cifar tflite-int8 in litert, 1 thread: p50_us 100, then 110 (+10.0 %)"
     if windows == 6:
         assert moved.low is None
     else:
@@ -112,8 +112,8 @@ def test_absent_readings_are_not_compared(tmp_path: Path) -> None:
 def test_rows_of_one_record_only_are_listed(tmp_path: Path) -> None:
     before, after = record(row(), row(threads=2)), record(row(), row(runtime="tflite_micro"))
     found = compared(tmp_path, before, after)
-    assert found.only_before == ("ds_cifar, int8, tflite in litert, 2 threads",)
-    assert found.only_after == ("ds_cifar, int8, tflite in tflite_micro, 1 thread",)
+    assert found.only_before == ("ds_cifar tflite-int8 in litert, 2 threads",)
+    assert found.only_after == ("ds_cifar tflite-int8 in tflite_micro, 1 thread",)
     assert len(found.rows) == 1
 
 
