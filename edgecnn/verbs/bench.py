@@ -49,7 +49,7 @@ def bench(
     protocol = Protocol(seconds)
     path = out or _place(subjects)
     _check_place(path)
-    message(f"measuring {len(entries)} rows, {seconds * len(entries):.0f} s or less")
+    message(f"measuring {len(entries)} row{'s' if len(entries) > 1 else ''}, up to {seconds:g} s each")
     found = measure(entries, protocol, input_size, message)
     record = _record(found, protocol)
     write_json(path, record)

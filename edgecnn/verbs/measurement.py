@@ -15,7 +15,7 @@ class Protocol:
     seconds: float
     """Time for each row: windows end when all rows are steady, or when this is used up."""
     warmup_s: float = 0.3
-    warmup_least: int = 5
+    warmup_least: int = 3
     window_s: float = 0.2
     window_least: int = 3
     """Inferences in a window at least."""

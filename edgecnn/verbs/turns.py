@@ -80,8 +80,8 @@ class Measured:
 
 
 def patience_s(entry: Entry, protocol: Protocol) -> float:
-    """How long opening and first running a file may take: 6 s, a second more for each MiB, or twice the row's time."""
-    return max(6.0 + entry.subject.bytes / 2**20, 2.0 * protocol.seconds)
+    """How long opening and first running a file may take: 4 s, a second more for each MiB, or all the row's time."""
+    return max(4.0 + entry.subject.bytes / 2**20, protocol.seconds)
 
 
 def measure(

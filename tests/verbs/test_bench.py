@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgecnn.edge.measure.load import Load
+from edgecnn.edge.measure.load import Load, between, read_counters
 from edgecnn.edge.measure.process import Engine, Opened
 from edgecnn.edge.runtimes import Reading, find_runtime
 from edgecnn.errors import MissingExtra, UnusableFile, UsageError
@@ -176,6 +176,19 @@ def test_valid(load: Load, valid: bool, said: str) -> None:
     assert bool(too_busy(row.busy, PROTOCOL)) is not valid
     if not valid:
         assert said in row.notes[0]
+
+
+@pytest.mark.parametrize(("others_ticks", "valid"), [(2, True), (150, False)], ids=["idle", "busy"])
+def test_valid_from_what_the_system_writes(others_ticks: int, valid: bool, tmp_path: Path) -> None:
+    """Two readings of /proc, a second apart on two processors; this process itself did almost nothing meanwhile."""
+    (tmp_path / "self").mkdir()
+    (tmp_path / "self/schedstat").write_text("900 1000000 5\n")
+    readings = []
+    for number in range(2):
+        ticks = number * others_ticks
+        (tmp_path / "stat").write_text(f"cpu  {1000 + ticks} 0 0 {5000 + 200 * number - ticks} 0 0 0 0 0 0\n")
+        readings.append(dataclasses.replace(read_counters(tmp_path), wall_s=float(number), own_s=0.0))
+    assert judged(between(*readings)).valid is valid
 
 
 def test_notes_say_what_a_reader_should_know() -> None:

@@ -130,6 +130,6 @@ def test_steady(p50s: list[float], p90s: list[float], steady: bool) -> None:
 
 
 def test_patience_grows_with_the_file_and_with_the_time_given() -> None:
-    assert patience_s(entry("x"), PROTOCOL) < 7
-    assert patience_s(entry("x", 100 * 2**20), PROTOCOL) == pytest.approx(106)
-    assert patience_s(entry("x"), Protocol(30.0)) == 60
+    assert patience_s(entry("x"), Protocol(5.0)) == 5, "nothing hangs for 10 s"
+    assert patience_s(entry("x", 100 * 2**20), PROTOCOL) == pytest.approx(104)
+    assert patience_s(entry("x"), Protocol(60.0)) == 60

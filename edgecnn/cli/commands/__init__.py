@@ -21,6 +21,7 @@ def edgecnn() -> None:
     edgecnn train recipes/quickstart.yaml     a run folder with checkpoints and plots
     edgecnn export --int8 --target all        TFLite, ONNX and OpenVINO files on one set of scales
     edgecnn verify                            accuracy and parity on the test split, certified
+    edgecnn bench                             latency, memory and size in every runtime, on this machine
     edgecnn predict cifar10-ds PICTURE        a packaged model on your picture
     """
 
