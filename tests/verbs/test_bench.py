@@ -86,6 +86,7 @@ def test_without_matplotlib_there_is_no_plot_and_a_sentence(monkeypatch: pytest.
     assert not [*Path("bench").glob("*.png")]
 
 
+@pytest.mark.slow
 def test_every_runtime_that_reads_a_file_measures_it() -> None:
     found = bench("cifar10-ds", seconds=0.1, runtimes=("onnxruntime", "openvino"))
     assert sorted((row.target, row.precision, row.runtime) for row in found.rows) == [
