@@ -15,7 +15,7 @@ from edgecnn import __version__, plots
 from edgecnn.edge.runtimes import Runtime, all_runtimes, find_runtime
 from edgecnn.errors import MissingExtra, UsageError
 from edgecnn.records import write_json
-from edgecnn.verbs.measurement import BenchRecord, Busy, Protocol, Row, Unmeasured, row_name, too_busy
+from edgecnn.verbs.measurement import BenchRecord, Busy, Protocol, Row, Unmeasured, row_name, too_busy, within
 from edgecnn.verbs.subjects import Subject, find_subjects, run_of
 from edgecnn.verbs.turns import Entry, Measured, measure
 
@@ -46,7 +46,7 @@ def bench(
     given: list[str | Path | None] = [models] if models is None or isinstance(models, str | Path) else [*models]
     subjects = find_subjects(given or [None], message)
     entries = _entries(subjects, [find_runtime(name) for name in runtimes], threads)
-    protocol = Protocol(seconds)
+    protocol = within(seconds)
     path = out or _place(subjects)
     _check_place(path)
     message(f"measuring {len(entries)} row{'s' if len(entries) > 1 else ''}, up to {seconds:g} s each")

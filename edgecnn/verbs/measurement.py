@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edgecnn.edge.measure.process import Machine
 
@@ -34,6 +34,13 @@ class Protocol:
     invalid."""
     statistic: str = "percentiles over all inferences of all windows, each timed by itself"
     schema: str = "edgecnn.bench-protocol/1"
+
+
+def within(seconds: float) -> Protocol:
+    """The protocol for rows that take `seconds` at most: with little time, windows and warm-up are shorter too."""
+    usual = Protocol(seconds)
+    each_s = seconds / (usual.windows_least + 1)
+    return replace(usual, window_s=min(usual.window_s, each_s), warmup_s=min(usual.warmup_s, each_s))
 
 
 @dataclass(frozen=True)

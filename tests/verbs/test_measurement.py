@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from edgecnn.verbs.measurement import Busy, Protocol, row_name, too_busy
+from edgecnn.verbs.measurement import Busy, Protocol, row_name, too_busy, within
 from tests.verbs.small_bench import IDLE
 
 
 def test_names() -> None:
     assert row_name("ds_cifar", "onnx", "int8", "openvino", 2) == "ds_cifar onnx-int8 in openvino, 2 threads"
     assert row_name("net.onnx", "onnx", None, "onnxruntime", 1) == "net.onnx onnx in onnxruntime, 1 thread"
+
+
+def test_little_time_is_kept_to() -> None:
+    assert within(5.0) == Protocol(5.0)
+    little = within(0.9)
+    assert little.warmup_s + little.windows_least * little.window_s == pytest.approx(0.9)
 
 
 @pytest.mark.parametrize(
