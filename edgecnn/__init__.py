@@ -23,9 +23,11 @@ _HOMES = {
     "evaluate": "edgecnn.verbs.eval",
     "predict": "edgecnn.verbs.predict",
     "inspect": "edgecnn.verbs.inspect",
+    "bench": "edgecnn.verbs.bench",
+    "compare": "edgecnn.verbs.compare",
     "load": "edgecnn.edge.artifact",
 }
-__all__ = ["__version__", "evaluate", "export", "inspect", "load", "predict", "train", "verify"]
+__all__ = ["__version__", "bench", "compare", "evaluate", "export", "inspect", "load", "predict", "train", "verify"]
 
 
 with contextlib.suppress(ModuleNotFoundError):  # a device has no such room

@@ -17,7 +17,6 @@ A message says what happened, where, and what to do, in one sentence.
 from __future__ import annotations
 
 import contextlib
-import difflib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,6 +99,8 @@ class Interrupted(EdgecnnError):
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """A hint for a misspelt word: `; did you mean 'epochs'?`, or the whole list where nothing is near."""
+    import difflib
+
     names = sorted(known)
     close = difflib.get_close_matches(word, names, n=1)
     if close:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -84,3 +85,18 @@ def drop_interval(right_a: Array, right_b: Array, z: float = 1.959963984540054) 
     difference = (only_a - only_b) / n
     half = z * math.sqrt(max(0.0, only_a + only_b - (only_a - only_b) ** 2 / n)) / n
     return difference - half, difference + half
+
+
+def median_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float, float] | None:
+    """An interval that holds the median of where `values` come from, whatever their distribution; None for too few.
+
+    Source: the sign test turned round, from the binomial distribution of how many values lie below the median; David
+    and Nagaraja, Order Statistics (2003), section 7.1. At least `confidence`; six values are the fewest for 95 %.
+    """
+    ordered, n = sorted(values), len(values)
+    below = 0.0
+    for rank in range(n // 2 + 1):
+        below += math.comb(n, rank) * 0.5**n  # the chance that at most `rank` values lie below the median
+        if 1.0 - 2.0 * below < confidence:
+            return (ordered[rank - 1], ordered[n - rank]) if rank else None
+    return None

@@ -1,4 +1,4 @@
-"""Plots of a run: learning curves and a confusion matrix, as PNG files written whole.
+"""Plots of a run: learning curves, a confusion matrix, what models cost; as PNG files written whole.
 
 Colours are from Okabe and Ito's palette, which colour-blind readers can tell apart.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#999999"
+PALETTE = (BLUE, ORANGE, "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+MARKERS = "osD^vP*X"
+PALE = 0.35
+ACCURACY_SPAN = 2.0
+"""Percentage points that an axis of accuracies shows at least: less would make a difference of what is none."""
 
 
 def curves(epochs: Sequence[Mapping[str, Any]], path: Path) -> None:
@@ -73,6 +79,98 @@ def confusion(table: Array, labels: Sequence[str], path: Path) -> None:
     )
     figure.colorbar(picture, ax=axis, label="% of the true class", fraction=0.046, pad=0.04)
     _write(figure, path)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """One model in one engine; `variant` is what tells it apart from others of that model. `top1` in 0..1."""
+
+    model: str
+    variant: str
+    engine: str
+    quantized: bool
+    p50_us: float
+    p90_us: float
+    top1: float | None
+    valid: bool
+
+
+def costs(rows: Sequence[Cost], title: str, path: Path) -> None:
+    """Latencies as bars; beside them accuracy against latency, for the rows whose accuracy is known.
+
+    Colour is the engine; among accuracies the shape is the model, filled where it is int8. What a busy machine has
+    spoilt is pale.
+    """
+    if not rows:
+        return
+    known = [row for row in rows if row.top1 is not None]
+    height = max(3.6, 1.8 + 0.34 * len(rows))
+    figure, axes = _axes(2 if known else 1, width=13 if known else 8, height=height)
+    unit, divisor = ("ms", 1000.0) if min(row.p50_us for row in rows) >= 1000 else ("µs", 1.0)
+    colours = dict(zip(dict.fromkeys(row.engine for row in rows), PALETTE * len(rows), strict=False))
+    shapes = dict(zip(dict.fromkeys(row.model for row in known), MARKERS * len(rows), strict=False))
+    _bars(axes[0], rows, colours, divisor)
+    axes[0].set_xlabel(f"latency, {unit}: median, and the line to the 90th percentile")
+    axes[0].set_title(title, parse_math=False)
+    if known:
+        _accuracies(axes[1], known, colours, shapes, divisor)
+        axes[1].set(xlabel=f"median latency, {unit}", ylabel="top-1 accuracy, %", title="Accuracy against latency")
+    for axis in axes:
+        axis.grid(alpha=0.3)
+        axis.set_axisbelow(True)
+        axis.spines[["top", "right"]].set_visible(False)
+    handles = _legend(rows, colours, shapes)
+    legend = figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 8), frameon=False)
+    for text in legend.get_texts():
+        text.set_parse_math(False)
+    _write(figure, path)
+
+
+def _bars(axis: Any, rows: Sequence[Cost], colours: Mapping[str, str], divisor: float) -> None:
+    """The fastest on top, from 0."""
+    ordered = sorted(rows, key=lambda row: row.p50_us, reverse=True)
+    for place, row in enumerate(ordered):
+        p50, p90 = row.p50_us / divisor, row.p90_us / divisor
+        axis.barh(place, p50, color=colours[row.engine], height=0.7, alpha=1.0 if row.valid else PALE)
+        axis.plot([p50, max(p50, p90)], [place, place], color="black", linewidth=1)
+    several = len({row.model for row in rows}) > 1
+    names = [f"{row.model} {row.variant}" if several else row.variant for row in ordered]
+    axis.set_yticks(range(len(ordered)), names, parse_math=False)
+    axis.set_xlim(left=0)
+
+
+def _accuracies(
+    axis: Any, rows: Sequence[Cost], colours: Mapping[str, str], shapes: Mapping[str, str], divisor: float
+) -> None:
+    """Latency from 0; accuracy in a span in which a difference of no importance looks like none."""
+    accuracies = [100 * row.top1 for row in rows if row.top1 is not None]
+    for row, accuracy in zip(rows, accuracies, strict=True):
+        dot = _dot(shapes[row.model], colours[row.engine], row.quantized)
+        axis.plot(row.p50_us / divisor, accuracy, alpha=1.0 if row.valid else PALE, **dot)
+    low, high = min(accuracies), max(accuracies)
+    spare = max(0.15 * (high - low), (ACCURACY_SPAN - (high - low)) / 2)
+    axis.set_ylim(low - spare, high + spare)
+    axis.set_xlim(0, 1.1 * max(row.p50_us for row in rows) / divisor)
+
+
+def _dot(shape: str, colour: str, filled: bool) -> dict[str, Any]:
+    face = colour if filled else "white"
+    return {"marker": shape, "color": colour, "markerfacecolor": face, "markersize": 8, "linestyle": "none"}
+
+
+def _legend(rows: Sequence[Cost], colours: Mapping[str, str], shapes: Mapping[str, str]) -> list[Any]:
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    handles: list[Any] = [Patch(color=colour, label=engine) for engine, colour in colours.items()]
+    if not all(row.valid for row in rows):
+        handles.append(Patch(color=GREY, alpha=PALE, label="pale: invalid, the machine was busy"))
+    if len(shapes) > 1:
+        handles += [Line2D([], [], label=model, **_dot(shape, GREY, True)) for model, shape in shapes.items()]
+    for quantized, label in ((True, "int8"), (False, "float")):
+        if any(row.quantized is quantized and row.top1 is not None for row in rows):
+            handles.append(Line2D([], [], label=label, **_dot("o", GREY, quantized)))
+    return handles
 
 
 def _axes(columns: int, *, width: float, height: float) -> tuple[Figure, list[Any]]:

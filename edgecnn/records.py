@@ -10,12 +10,11 @@ from __future__ import annotations
 import collections.abc
 import dataclasses
 import errno
-import hashlib
+import importlib
 import json
 import os
 import re
-import shutil
-import tempfile
+import sys
 import types
 import typing
 from collections.abc import Iterable, Iterator
@@ -54,6 +53,8 @@ def disk_errors(path: Path) -> Iterator[None]:
 
 def write_whole(path: Path, content: bytes) -> None:
     """Write `content` to `path` so that a reader sees the old file or the new one, never a part."""
+    import tempfile
+
     with disk_errors(path):
         _make_folder(path.parent)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=UNFINISHED)
@@ -79,6 +80,8 @@ def whole_folder(path: Path, previous: Path | None = None) -> Iterator[Path]:
     a SIGKILL or a power cut, where the system can exchange two names in one step (Linux on its usual file systems).
     Elsewhere `path` is missing for an instant, and `sweep` puts it right.
     """
+    import tempfile
+
     with disk_errors(path):
         _make_folder(path.parent)
         made = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=UNFINISHED))
@@ -110,6 +113,8 @@ def _swap(made: Path, path: Path) -> None:
     """Exchange what lies under two names; where the system can't, by renames, which an error or a signal undoes."""
     if _exchange(made, path):
         return
+    import tempfile
+
     aside = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=ASIDE))
     old = aside / path.name
     try:
@@ -144,6 +149,8 @@ def _exchange(one: Path, other: Path) -> bool:
 def _remove(path: Path) -> None:
     """Remove a folder with all that is in it, or a file; what can't be removed is left for the next `sweep`."""
     if path.is_dir() and not path.is_symlink():
+        import shutil
+
         shutil.rmtree(path, ignore_errors=True)
     else:
         with suppress(OSError):
@@ -211,16 +218,25 @@ def sync_folder(path: Path) -> None:
 
 def sha256(content: bytes) -> str:
     """The hexadecimal SHA-256 of some bytes."""
-    return hashlib.sha256(content).hexdigest()
+    return str(_sha256(content).hexdigest())
 
 
 def sha256_file(path: Path) -> str:
     """The hexadecimal SHA-256 of a file."""
-    digest = hashlib.sha256()
+    digest = _sha256()
     with path.open("rb") as file:
-        while block := file.read(1 << 20):
+        while block := file.read(1 << 16):
             digest.update(block)
-    return digest.hexdigest()
+    return str(digest.hexdigest())
+
+
+def _sha256(content: bytes = b"") -> Any:
+    """hashlib's where something has loaded it, else CPython's own: OpenSSL takes 4 MB of a device's memory."""
+    for name in ("hashlib", "_sha2", "_sha256"):  # the last two: CPython 3.12 and up, and before
+        if name != "hashlib" or name in sys.modules:
+            with suppress(ImportError):
+                return importlib.import_module(name).sha256(content)
+    return importlib.import_module("hashlib").sha256(content)
 
 
 # --- dataclass <-> JSON ----------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from edgecnn.metrics import (
     confusion,
     drop_interval,
     mcnemar,
+    median_interval,
     softmax,
     steps,
     ties,
@@ -139,3 +140,27 @@ def test_the_interval_holds_the_truth_as_often_as_it_says(share_a: float, share_
 def test_a_narrow_interval_would_be_seen() -> None:
     """The fault planted: z of a 90 % interval."""
     assert coverage(lambda a, b: drop_interval(a, b, z=1.6448536269514722), 0.05, 0.02) < 0.94
+
+
+@pytest.mark.parametrize("confidence", [0.9, 0.95, 0.975])
+@pytest.mark.parametrize("n", [1, 4, 5, 6, 7, 10, 25, 60])
+def test_the_median_s_interval_is_the_narrowest_that_the_sign_test_allows(n: int, confidence: float) -> None:
+    values = [float(value) for value in np.random.default_rng(n).permutation(n)]  # value i has i below it
+    found = median_interval(values, confidence)
+
+    def chance(rank: int) -> float:
+        """That the median lies between the rank-th values from both ends (1: the outermost)."""
+        return float(1 - 2 * stats.binom.cdf(rank - 1, n, 0.5))
+
+    allowed = [rank for rank in range(1, n // 2 + 1) if chance(rank) >= confidence]
+    assert found == ((float(allowed[-1] - 1), float(n - allowed[-1])) if allowed else None)
+
+
+def test_the_median_s_interval_holds_the_truth_as_often_as_it_says() -> None:
+    """Whatever the distribution: here a skewed one."""
+    rng = np.random.default_rng(0)
+    truth = np.log(2.0)
+    found = [median_interval(list(rng.exponential(size=15)), 0.95) for _ in range(4000)]
+    held = np.mean([low <= truth <= high for low, high in filter(None, found)])
+    assert len(found) == 4000
+    assert held >= 0.95 - 3 * (0.05 * 0.95 / 4000) ** 0.5

@@ -95,3 +95,41 @@ def test_an_old_picture_is_replaced(tmp_path: Path) -> None:
     plots.curves(epochs(4), tmp_path / "curves.png")
     assert (tmp_path / "curves.png").read_bytes() != before
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def costs(models: int, engines: int, *, known: bool = True, valid: bool = True) -> list[plots.Cost]:
+    return [
+        plots.Cost(
+            f"model{m}", f"{precision} in engine{e}", f"engine{e}", precision == "int8", 100.0 * (m + 1) + 10 * e,
+            130.0 * (m + 1), 0.91 + 0.003 * m if known else None, valid
+        )
+        for m in range(models)
+        for e in range(engines)
+        for precision in ("int8", "fp32")
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["accuracy known", "unknown"])
+@pytest.mark.parametrize(("models", "engines"), [(1, 1), (2, 3), (9, 2)])
+def test_costs(tmp_path: Path, models: int, engines: int, known: bool) -> None:
+    plots.costs(costs(models, engines, known=known), "vm", tmp_path / "bench.png")
+    image = seen(tmp_path / "bench.png")
+    assert has_colour(image, plots.BLUE, 500)
+    assert (image.shape[1] > 1200) is known, "accuracies have a panel of their own"
+
+
+def test_what_a_busy_machine_has_spoilt_is_pale(tmp_path: Path) -> None:
+    plots.costs(costs(1, 1, valid=False), "vm", tmp_path / "bench.png")
+    blue = [int(plots.BLUE[i : i + 2], 16) for i in (5, 3, 1)]
+    assert int((np.abs(seen(tmp_path / "bench.png").astype(int) - blue).max(axis=2) < 12).sum()) < 1500
+
+
+def test_costs_of_models_whose_names_could_be_formulas(tmp_path: Path) -> None:
+    rows = [plots.Cost(name, "$\\frac{$", "e", True, 1e6, 2e6, 0.5, True) for name in ("$x^2$", "50$", "a" * 60)]
+    plots.costs(rows, "$\\frac{$ on vm", tmp_path / "bench.png")
+    seen(tmp_path / "bench.png")
+
+
+def test_no_costs_are_no_picture(tmp_path: Path) -> None:
+    plots.costs([], "vm", tmp_path / "bench.png")
+    assert list(tmp_path.iterdir()) == []

@@ -12,6 +12,7 @@ import click
 from edgecnn.errors import UsageError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,29 @@ class Names(click.ParamType[tuple[str, ...]]):
         return tuple(found)
 
 
+class Words(click.ParamType[tuple[str, ...]]):
+    """A comma list of words that the verb knows."""
+
+    name = "LIST"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        """A tuple of what stands between commas."""
+        return tuple(word.strip() for word in str(value).split(",") if word.strip())
+
+
+class Whole(click.ParamType[tuple[int, ...]]):
+    """A comma list of whole numbers from 1 to 1024."""
+
+    name = "LIST"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
+        """A tuple of numbers."""
+        parts = [part.strip() for part in str(value).split(",")]
+        if not all(part.isdecimal() and 1 <= int(part) <= 1024 for part in parts):
+            self.fail(f"'{value}' is no list of whole numbers from 1 to 1024, such as 1,2,4", param, ctx)
+        return tuple(map(int, parts))
+
+
 class Numbers(click.ParamType[tuple[float, ...]]):
     """A comma list of numbers."""
 
@@ -109,13 +133,13 @@ class Size(click.ParamType[tuple[int, int]]):
         return int(parts[0]), int(parts[-1])
 
 
-NUMBERS, SIZE = Numbers(), Size()
+NUMBERS, SIZE, WHOLE, WORDS = Numbers(), Size(), Whole(), Words()
 TARGETS = Names(("tflite", "onnx", "openvino"), {"litert": "tflite"})
 
 
-def flattened(values: tuple[tuple[str, ...], ...]) -> tuple[str, ...]:
+def flattened(values: tuple[tuple[Item, ...], ...]) -> tuple[Item, ...]:
     """Comma lists given several times, as one tuple without repeats."""
-    return tuple(dict.fromkeys(name for part in values for name in part))
+    return tuple(dict.fromkeys(item for part in values for item in part))
 
 
 def overrides(words: tuple[str, ...]) -> dict[str, Any]:

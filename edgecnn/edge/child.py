@@ -17,17 +17,18 @@ import json
 import os
 import select
 import signal
-import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edgecnn import errors
 from edgecnn.edge.machine import free_memory
 from edgecnn.edge.runtimes import find_runtime
 from edgecnn.errors import EdgecnnError, UnusableFile
+
+if TYPE_CHECKING:
+    import subprocess
 
 Work = Callable[[Mapping[str, Any]], Any]
 """A function of a module, by whose name a child finds it."""
@@ -66,6 +67,9 @@ def in_child(
         "memory": None if size is None else MEMORY + MEMORY_PER_BYTE * size,
         "runtime": runtime,
     }
+    import subprocess  # here, and the next: a process that runs a model needs neither, and they take memory
+    import tempfile
+
     read, write = os.pipe()
     with os.fdopen(read, "rb") as pulse, tempfile.TemporaryFile() as answers, tempfile.TemporaryFile() as complaints:
         try:
@@ -127,6 +131,8 @@ def _wait(process: subprocess.Popen[bytes], pulse: int, seconds: float) -> None:
             process.wait(seconds)
             return
         patience = seconds
+    import subprocess
+
     raise subprocess.TimeoutExpired(process.args, patience)
 
 

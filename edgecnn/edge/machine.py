@@ -1,4 +1,4 @@
-"""What this machine is: the parts of /proc/cpuinfo that decide how int8 is computed, and its free memory."""
+"""What this machine is: its processor, the instruction sets that decide how int8 is computed, governor, memory."""
 
 from __future__ import annotations
 
@@ -30,17 +30,40 @@ def saturates_pairs(sets: Collection[str]) -> bool:
     return "ssse3" in sets and VNNI.isdisjoint(sets)
 
 
-def instruction_sets(cpuinfo: Path = Path("/proc/cpuinfo")) -> tuple[str, ...]:
+CPUINFO = Path("/proc/cpuinfo")
+
+
+def instruction_sets(cpuinfo: Path = CPUINFO) -> tuple[str, ...]:
     """The telling instruction sets of the first core, sorted; empty where the system does not say."""
+    said = _said(cpuinfo)
+    return tuple(sorted(TELLING & set(said.get("flags", said.get("features", "")).split())))
+
+
+def processor(cpuinfo: Path = CPUINFO) -> str | None:
+    """What the first core calls itself, or the board where ARM cores don't; None where the system says neither."""
+    said = _said(cpuinfo)
+    return said.get("model name", said.get("model"))
+
+
+def governor(cpu: Path = Path("/sys/devices/system/cpu/cpu0")) -> str | None:
+    """The first core's frequency governor, such as `performance`; None where there is none (virtual machines)."""
+    try:
+        return (cpu / "cpufreq" / "scaling_governor").read_text(encoding="ascii").strip()
+    except OSError:
+        return None
+
+
+def _said(cpuinfo: Path) -> dict[str, str]:
+    """Every key of /proc/cpuinfo with the value that it has first."""
     try:
         lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
-        return ()
+        return {}
+    said: dict[str, str] = {}
     for line in lines:
         key, _, value = line.partition(":")
-        if key.strip().lower() in ("flags", "features"):
-            return tuple(sorted(TELLING & set(value.split())))
-    return ()
+        said.setdefault(key.strip().lower(), value.strip())
+    return said
 
 
 def free_memory() -> float:

@@ -14,6 +14,8 @@ import pytest
 from PIL import Image
 
 from edgecnn.cli.commands import edgecnn as commands
+from edgecnn.records import write_json
+from tests.verbs.small_bench import record
 from tests.verbs.small_runs import LABELS, SmallRun, edgecnn
 
 REPO = Path(__file__).parents[2]
@@ -30,6 +32,8 @@ def answers(small_run: SmallRun, finished: SmallRun) -> dict[str, tuple[object, 
         "eval": ("eval", small_run.run),
         "export": ("export", small_run.run, "--target", "tflite", "--int8"),
         "verify": ("verify", small_run.export),
+        "bench": ("bench", small_run.export / "tflite-int8", "--seconds", "0.1"),
+        "compare": ("compare", *bench_records()),
         "predict": ("predict", small_run.export / "tflite-int8", picture, picture),
         "data list": ("data", "list"),
         "data get": ("data", "get", "cifar10_mini"),
@@ -38,6 +42,13 @@ def answers(small_run: SmallRun, finished: SmallRun) -> dict[str, tuple[object, 
         "devices show": ("devices", "show", "raspberry-pi-4"),
         "doctor": ("doctor",),
     }
+
+
+def bench_records() -> tuple[Path, Path]:
+    """Two records of a quiet machine."""
+    for name in ("a.json", "b.json"):
+        write_json(Path(name), record())
+    return Path("a.json"), Path("b.json")
 
 
 def verbs() -> set[str]:
@@ -60,11 +71,16 @@ KEYS = {
     "eval": {"model", "split", "n", "top1", "top5", "per_class", "confusion"},
     "export": {"run", "seconds", "artifacts"},
     "verify": {"passed", "accuracy", "drop_pp", "ties", "parity", "failures"},
+    "bench": {"device", "rows"},
 }
 INNER = {
     ("inspect", "layers"): {"name", "type", "output", "params", "macs", "receptive_field"},
     ("export", "artifacts"): {"target", "precision", "path", "model", "bytes", "sha256"},
     ("verify", "parity"): {"a", "b", "n", "top1_agreement", "max_steps", "p999_steps", "exact"},
+    ("bench", "rows"): {
+        *("model", "runtime", "precision", "threads", "n", "min_us", "p50_us", "p90_us", "p99_us", "model_bytes"),
+        *("peak_rss_mib", "arena_bytes", "valid", "notes"),
+    },
 }
 
 
@@ -211,6 +227,7 @@ def test_nothing_is_left_behind_elsewhere(finished: SmallRun, tmp_path: Path) ->
         ["train", str(finished.recipe)],
         ["export"],
         ["verify"],
+        ["bench", "--runtime", "litert", "--seconds", "0.1"],
         ["predict", "runs/small", str(finished.data / "test/cat/000.png")],
     ):
         done = subprocess.run(

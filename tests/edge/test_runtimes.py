@@ -15,6 +15,7 @@ import pytest
 from edgecnn import packaged
 from edgecnn.edge import artifact
 from edgecnn.edge.runtimes import Port, Runtime, all_runtimes, find_runtime, format_of, runtime_for
+from edgecnn.edge.runtimes.litert import LiteRTSession
 from edgecnn.errors import MissingExtra, UsageError
 from edgecnn.formats import all_formats
 from tests.graph.small_nets import Net, pictures
@@ -76,6 +77,35 @@ def test_a_quantized_tflite_file_says_its_grids(tmp_path: Path) -> None:
     output = artifact.read_manifest(folder).output
     assert session.inputs == (Port("image", (1, 32, 32, 3), "uint8", 1 / 128, 128),)
     assert (session.outputs[0].scale, session.outputs[0].zero_point) == (output.scale, output.zero_point)
+
+
+@each_runtime
+def test_its_arena_is_a_size_or_absent_with_its_reason(runtime: Runtime, tmp_path: Path) -> None:
+    arena = runtime.open(write(runtime.reads[0], tmp_path / "model"), 1).arena()
+    assert (arena.value is None) is (arena.reason is not None)
+    assert arena.value is None or arena.value > 0
+
+
+@pytest.mark.parametrize("precision", ["int8", "fp32"])
+def test_litert_s_arena_lies_between_the_largest_step_and_the_sum(precision: str) -> None:
+    """Without XNNPACK, where tensors lie in the open: all inputs and outputs of a step are there together."""
+    from ai_edge_litert import interpreter as library
+
+    kernels = library.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    model = packaged.HERE / "models" / "cifar10-ds" / f"tflite-{precision}" / "model.tflite"
+    interpreter = library.Interpreter(model_path=str(model), num_threads=1, experimental_op_resolver_type=kernels)
+    interpreter.allocate_tensors()
+    arena = LiteRTSession(interpreter).arena()
+    bytes_of = {
+        detail["index"]: int(np.prod(detail["shape"])) * np.dtype(detail["dtype"]).itemsize
+        for detail in interpreter.get_tensor_details()
+    }
+    steps = interpreter._get_ops_details()
+    made = {index for step in steps for index in step["outputs"]} | {interpreter.get_input_details()[0]["index"]}
+    together = [sum(bytes_of[index] for index in {*step["inputs"], *step["outputs"]} & made) for step in steps]
+    assert arena.value is not None
+    assert max(together) <= arena.value <= 1.1 * max(together), "it reuses what is no longer needed"
+    assert arena.value < sum(bytes_of[index] for index in made) / 2
 
 
 def test_every_format_has_a_runtime() -> None:

@@ -8,6 +8,7 @@ from edgecnn import __version__
 from edgecnn.cli.commands.data import data
 from edgecnn.cli.commands.devices import devices
 from edgecnn.cli.commands.doctor import doctor
+from edgecnn.cli.commands.measure import bench, compare
 from edgecnn.cli.commands.models import evaluate, export, inspect, predict, train, verify
 
 
@@ -20,9 +21,10 @@ def edgecnn() -> None:
     edgecnn train recipes/quickstart.yaml     a run folder with checkpoints and plots
     edgecnn export --int8 --target all        TFLite, ONNX and OpenVINO files on one set of scales
     edgecnn verify                            accuracy and parity on the test split, certified
+    edgecnn bench                             latency, memory and size in every runtime, on this machine
     edgecnn predict cifar10-ds PICTURE        a packaged model on your picture
     """
 
 
-for command in (train, inspect, evaluate, export, verify, predict, data, devices, doctor):
+for command in (train, inspect, evaluate, export, verify, bench, compare, predict, data, devices, doctor):
     edgecnn.add_command(command)

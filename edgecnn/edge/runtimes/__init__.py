@@ -18,6 +18,8 @@ from edgecnn.registry import discover, look_up
 Array = NDArray[Any]
 SUFFIXES = {".tflite": "tflite", ".onnx": "onnx", ".xml": "openvino", ".null": "null"}
 """How a model file's name ends -> the format that runtimes read."""
+COMPANIONS = {".xml": (".bin",)}
+"""How a model file's name ends -> how the names of further files end that belong to it."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,14 @@ class Port:
     zero_point: int | None = None
 
 
+@dataclass(frozen=True)
+class Reading:
+    """A figure that an engine may know about itself, or the reason why it could not be had."""
+
+    value: int | None
+    reason: str | None = None
+
+
 class Session(Protocol):
     """A model file that is open and ready."""
 
@@ -43,6 +53,9 @@ class Session(Protocol):
 
     def run(self, *arrays: Array) -> Array:
         """The first output for the inputs, in the order that the file names them; the array is the caller's to keep."""
+
+    def arena(self) -> Reading:
+        """Bytes that intermediate results are laid out in, where the engine tells; asked before the first run."""
 
 
 class Runtime(Protocol):

@@ -6,11 +6,12 @@ import contextlib
 import importlib
 import os
 from collections.abc import Iterator
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from edgecnn.edge.runtimes import Array, Port
+import numpy as np
+
+from edgecnn.edge.runtimes import Array, Port, Reading
 from edgecnn.errors import MissingExtra, UnusableFile
 
 LIBRARIES = (("ai_edge_litert.interpreter", "ai-edge-litert"), ("tflite_runtime.interpreter", "tflite-runtime"))
@@ -39,6 +40,32 @@ class LiteRTSession:
         found: list[dict[str, Any]] = self._interpreter._get_ops_details()
         return found
 
+    def arena(self) -> Reading:
+        """The span of the tensors that are not in the file; absent where XNNPACK computes, which lays out its own."""
+        files, spans = _mapped_files(), []
+        for detail in self._interpreter.get_tensor_details():
+            try:
+                first = self._interpreter.tensor(detail["index"])().__array_interface__["data"][0]
+            except ValueError:  # no data: the delegate has it
+                return Reading(None, "LiteRT's XNNPACK delegate does not tell how much it holds")
+            if not any(start <= first < end for start, end in files):
+                spans.append((first, first + int(np.prod(detail["shape"])) * np.dtype(detail["dtype"]).itemsize))
+        span = max(end for _, end in spans) - min(first for first, _ in spans)
+        if span > sum(end - first + ALIGNMENT for first, end in spans):
+            return Reading(None, "LiteRT holds tensors outside its arena too, and does not tell which")
+        return Reading(span)
+
+
+ALIGNMENT = 64
+"""Bytes: where LiteRT lets a tensor begin."""
+
+
+def _mapped_files() -> list[tuple[int, int]]:
+    """The addresses at which the system maps files: a model file's constants are read where they lie."""
+    lines = Path("/proc/self/maps").read_text(encoding="utf-8", errors="replace").splitlines()
+    ranges = (line.split(maxsplit=1)[0].split("-") for line in lines if "/" in line)
+    return [(int(first, 16), int(end, 16)) for first, end in ranges]
+
 
 def _port(detail: Any) -> Port:
     sizes = tuple(max(0, int(size)) for size in detail["shape_signature"])
@@ -57,8 +84,8 @@ class LiteRT:
 
     def version(self) -> str:
         """The library found first."""
-        _, package = _library()
-        return f"{package} {version(package)}"
+        module, package = _library()
+        return f"{package} {importlib.import_module(module.__package__).__version__}"
 
     def open(self, path: Path, threads: int) -> LiteRTSession:
         """Open and allocate; whatever the library says against a file is UnusableFile."""

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from edgecnn.edge.runtimes import Array, Port
+from edgecnn.edge.runtimes import Array, Port, Reading
 from edgecnn.errors import MissingExtra, UnusableFile
 
 
@@ -24,6 +24,10 @@ class OnnxRuntimeSession:
         """The first output."""
         output: Array = self._session.run(None, dict(zip(self._inputs, arrays, strict=True)))[0]
         return output
+
+    def arena(self) -> Reading:
+        """Absent."""
+        return Reading(None, "ONNX Runtime does not tell how much its arena holds")
 
 
 DTYPES = {"float": "float32", "double": "float64"}

@@ -1,0 +1,95 @@
+"""The verbs that measure what models cost, and compare two measurements."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from edgecnn.cli.options import SIZE, WHOLE, WORDS, Voice, flattened, voice
+
+FILE = click.Path(path_type=Path)
+
+
+@click.command()
+@click.argument("models", nargs=-1, metavar="[RUN|ARTIFACT|MODEL ...]")
+@click.option("--threads", type=WHOLE, multiple=True, help="One row for each: 1,2,4 (default: 1).")
+@click.option("--runtime", "runtimes", type=WORDS, multiple=True, help="Only in these (default: all that read a file).")
+@click.option(
+    "--seconds", type=click.FloatRange(min=0.1), default=5.0, show_default=True, help="For each row, at most."
+)
+@click.option("--input-size", type=SIZE, help="For files that leave a picture's size open: 224, or HEIGHTxWIDTH.")
+@click.option("--out", type=FILE, help="The record's file (default: bench/DEVICE-TIME.json in the run, or here).")
+@voice
+def bench(
+    models: tuple[str, ...],
+    threads: tuple[tuple[int, ...], ...],
+    runtimes: tuple[tuple[str, ...], ...],
+    seconds: float,
+    input_size: tuple[int, int] | None,
+    out: Path | None,
+    voice: Voice,
+) -> None:
+    """Latency, memory and size of model files, in every runtime that reads them.
+
+    MODEL is a run, an export, an artifact, a packaged model or any .tflite, .onnx or OpenVINO .xml file; without one,
+    the newest run. Each is measured in a process of its own, by turns, until the percentiles are steady. Rows that a
+    busy machine has spoilt are marked invalid.
+    """
+    from edgecnn.cli import show, show_bench
+    from edgecnn.errors import UnusableFile
+    from edgecnn.verbs.bench import bench as verb
+    from edgecnn.verbs.folders import find_run
+
+    if not models:
+        models = (str(find_run(None).path),)
+        voice.message(f"run {models[0]}")
+    record = verb(
+        models,
+        threads=flattened(threads) or (1,),
+        runtimes=flattened(runtimes),
+        seconds=seconds,
+        input_size=input_size,
+        out=out,
+        message=voice.message,
+    )
+    show.answer(voice, record, show_bench.benched)
+    measured = {row.path for row in record.rows}
+    for failed in record.unmeasured:
+        if not failed.engine_missing and failed.path not in measured:
+            raise UnusableFile(failed.reason)
+
+
+@click.command()
+@click.argument("before", metavar="BENCH.json", type=FILE)
+@click.argument("after", metavar="BENCH.json", type=FILE)
+@click.option(
+    "--tolerance",
+    type=click.FloatRange(min=0),
+    default=5.0,
+    show_default=True,
+    metavar="PERCENT",
+    help="How much slower or larger a model may get.",
+)
+@voice
+def compare(before: Path, after: Path, tolerance: float, voice: Voice) -> None:
+    """What moved from one bench record to another, with 95 % intervals.
+
+    Leaves with exit code 7 when a time, a memory or a size grew by more than the tolerance for certain: the whole
+    interval lies beyond it. Records of different devices or protocols are refused; invalid times are not compared.
+    """
+    from edgecnn.cli import show, show_bench
+    from edgecnn.errors import GateFailed, UsageError
+    from edgecnn.verbs.compare import compare as verb
+
+    record = verb(before, after, tolerance_percent=tolerance)
+    show.answer(voice, record, show_bench.compared)
+    if record.failures:
+        count = len(record.failures)
+        raise GateFailed(
+            f"{after}: {count} figure{'s' if count > 1 else ''} beyond {tolerance:g} %; the first: {record.failures[0]}"
+        )
+    if not record.times_compared:
+        raise UsageError(
+            "no times could be compared: no row is valid in both records; measure when the machine is idle"
+        )

@@ -1,0 +1,174 @@
+"""What bench and compare print."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from edgecnn.cli.show import heading, percent, size, table
+
+if TYPE_CHECKING:
+    from edgecnn.verbs.compare import Change, CompareRecord, RowChange
+    from edgecnn.verbs.measurement import BenchRecord, Row
+
+
+NAMED = 3
+"""Rows that a note names; of more it says how many."""
+
+
+@dataclass(frozen=True)
+class Unit:
+    """In which unit a column of times is, so that its figures can be held against each other."""
+
+    name: str
+    per_us: float
+
+    def write(self, value_us: float) -> str:
+        """Three figures or more."""
+        value = value_us * self.per_us
+        return f"{value:,.{2 if value < 10 else 1 if value < 100 else 0}f}"
+
+
+def unit_of(values_us: Iterable[float]) -> Unit:
+    """Milliseconds where the shortest time has one, else microseconds."""
+    return Unit("ms", 1e-3) if min(values_us) >= 1000 else Unit("µs", 1.0)
+
+
+def benched(console: Console, record: BenchRecord) -> None:
+    """`bench`: models in the order they were given, each one's fastest first; what is wrong with rows stands below."""
+    machine = record.machine
+    heading(console, f"{record.device}: {machine.cores} x {machine.processor or machine.architecture}")
+    unit = unit_of(row.p50_us for row in record.rows)
+    order = {row.model: place for place, row in reversed([*enumerate(record.rows)])}
+    ordered = sorted(record.rows, key=lambda row: (order[row.model], row.p50_us))
+    columns = {name: [write(row) for row in ordered] for name, write in _columns(unit).items()}
+    columns = _fitting(columns, console.width)
+    made = table(*columns, left=4)
+    for cells in zip(*columns.values(), strict=True):
+        made.add_row(*cells)
+    console.print(made)
+    console.print(
+        f"p50, p90, p99: of {sum(row.n for row in record.rows):,} inferences in all, each timed by itself; RAM: peak "
+        "beyond a process that has only loaded the runtime; load, first: opening the file, its first inference",
+        style="dim",
+    )
+    _notes(console, record)
+
+
+def _columns(unit: Unit) -> dict[str, Callable[[Row], str]]:
+    """What stands above each column, and what a row has in it."""
+    return {
+        "": lambda row: "!" if not row.valid else "" if row.steady else "~",
+        "model": lambda row: row.model,
+        "file": lambda row: f"{row.target}-{row.precision}" if row.precision else row.target,
+        "runtime": lambda row: row.runtime,
+        "threads": lambda row: str(row.threads),
+        f"p50 {unit.name}": lambda row: unit.write(row.p50_us),
+        "p90": lambda row: unit.write(row.p90_us),
+        "p99": lambda row: unit.write(row.p99_us),
+        "KiB": lambda row: f"{row.model_bytes / 1024:,.0f}",
+        "RAM MiB": lambda row: "" if row.peak_rss_mib is None else f"{row.peak_rss_mib:,.1f}",
+        "arena KiB": lambda row: "" if row.arena_bytes is None else f"{row.arena_bytes / 1024:,.0f}",
+        "load ms": lambda row: f"{row.load_ms:,.1f}",
+        "first ms": lambda row: f"{row.first_us / 1000:,.1f}",
+        "top-1": lambda row: "" if row.top1 is None else percent(row.top1),
+    }
+
+
+def _fitting(columns: dict[str, list[str]], width: int) -> dict[str, list[str]]:
+    """Without columns that say nothing, and on a narrow terminal without those that say least: --json has them all."""
+    kept = {name: cells for name, cells in columns.items() if any(cells) or not name}
+    if set(kept["threads"]) == {"1"}:
+        del kept["threads"]
+    for least in ("arena KiB", "first ms", "load ms", "p99", "top-1", "KiB"):
+        if sum(max(map(len, (name, *cells))) + 2 for name, cells in kept.items()) <= width:
+            break
+        kept.pop(least, None)
+    return kept
+
+
+def _notes(console: Console, record: BenchRecord) -> None:
+    """What is said of several rows is said once; how busy the machine was, by the worst of them."""
+    from edgecnn.verbs.measurement import too_busy
+
+    said: dict[str, list[str]] = {}
+    for row in record.rows:
+        for note in row.notes:
+            if note not in too_busy(row.busy, record.protocol):
+                said.setdefault(note, []).append(_name(row))
+    for note, names in said.items():
+        who = "" if note.startswith("no ") else _who(names, len(record.rows))
+        console.print(f"{who}{note}", soft_wrap=True)
+    for failed in record.unmeasured:
+        console.print(f"not measured: {failed.model} in {failed.runtime}: {failed.reason}", soft_wrap=True)
+    invalid = [row for row in record.rows if not row.valid]
+    if invalid:
+        worst = max(invalid, key=lambda row: (row.busy.others or 0, row.busy.waited or 0))
+        console.print(
+            f"{len(invalid)} of {len(record.rows)} rows are invalid (!), at worst: "
+            f"{'; '.join(too_busy(worst.busy, record.protocol))}. Measure again when the machine is idle",
+            style="red",
+            soft_wrap=True,
+        )
+
+
+def _who(names: Sequence[str], rows: int) -> str:
+    """All of them, a few by their names, or how many."""
+    if len(names) == rows > 1:
+        return "all rows: "
+    return f"{', '.join(names)}: " if len(names) <= NAMED else f"{len(names)} of {rows} rows: "
+
+
+def _name(row: Row | RowChange) -> str:
+    from edgecnn.verbs.measurement import row_name
+
+    return row_name(row.model, row.target, row.precision, row.runtime, row.threads).removesuffix(", 1 thread")
+
+
+def compared(console: Console, record: CompareRecord) -> None:
+    """`compare`: what moved, by row."""
+    heading(console, f"{record.before} -> {record.after} on {record.device}")
+    made = table("row", "figure", "before", "after", "change", "95 %", "", left=2)
+    for row in record.rows:
+        for place, change in enumerate(row.changes):
+            made.add_row(_name(row) if place == 0 else "", *_cells(change))
+    console.print(made)
+    said: dict[str, list[str]] = {}
+    for row in record.rows:
+        for note in row.notes:
+            said.setdefault(note, []).append(_name(row))
+    for note, names in said.items():
+        console.print(f"{_who(names, len(record.rows))}{note}", soft_wrap=True)
+    for where, only in ((record.before, record.only_before), (record.after, record.only_after)):
+        for name in only:
+            console.print(f"only in {where}: {name}", soft_wrap=True)
+    for difference in record.differences:
+        console.print(difference, soft_wrap=True)
+    for failure in record.failures:
+        console.print(f"failed: {failure}", style="red", soft_wrap=True)
+    if not record.failures:
+        console.print(f"nothing that was compared grew beyond {record.tolerance_percent:g} % for certain")
+
+
+def _cells(change: Change) -> Sequence[str]:
+    name, before, after = _written(change)
+    moved = "" if change.ratio is None else f"{100 * (change.ratio - 1):+.1f} %"
+    interval = ""
+    if change.low is not None and change.high is not None and change.low != change.high:
+        interval = f"{100 * (change.low - 1):+.1f} .. {100 * (change.high - 1):+.1f} %"
+    return name, before, after, moved, interval, "worse" if change.worse else "better" if change.better else ""
+
+
+def _written(change: Change) -> tuple[str, str, str]:
+    """The figure's name for people, and both values with their unit."""
+    values = change.before, change.after
+    if change.figure == "model_bytes":
+        return "size", size(int(values[0])), size(int(values[1]))
+    if change.figure == "peak_rss_mib":
+        return "memory", f"{values[0]:,.1f} MiB", f"{values[1]:,.1f} MiB"
+    unit = unit_of(values)
+    before, after = (f"{unit.write(value)} {unit.name}" for value in values)
+    return change.figure.removesuffix("_us"), before, after
