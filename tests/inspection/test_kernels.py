@@ -85,11 +85,12 @@ def test_an_island_is_found_in_onnx_runtime(tmp_path: Path) -> None:
     assert "ReduceMax" in island.change
 
 
-def test_a_pool_is_left_by_xnnpack(tmp_path: Path) -> None:
-    """facts: average pools are not delegated in 8 bits."""
-    made = Net(np.random.default_rng(3), SIDE, SIDE)
-    pooled = made.average_pool(made.conv("x", "stem", 8), "average", (2, 2), (2, 2))
-    made.dense(made.flatten(made.global_average_pool(pooled, "mean")), "classifier", 5)
+def test_a_softmax_is_left_by_xnnpack(tmp_path: Path) -> None:
+    """Not delegated in 8 bits."""
+    made = net()
+    made.probabilities = True
     found = view(tmp_path, "litert", "tflite", made)
     (left,) = (finding for finding in findings(found) if finding.rule == "off_the_fast_path")
-    assert left.layers == ("average",)
+    assert left.layers == tuple(op.name for op in found.listing.operations if op.kind == "softmax")
+    assert len(left.layers) == 1
+    assert "logits" in left.change
