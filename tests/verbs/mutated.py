@@ -1,7 +1,8 @@
 """Model files with something wrong in them, the same for the same seed, and what a verb of edgecnn makes of one.
 
 The parent's side runs in this process, as the command line runs it. Each file is opened in a child: a fresh process, as
-users have it, or (`Forked`) a fork of this one, which is the same from edgecnn.edge.child.call on and ten times faster.
+users have it, or (`Forked`) a fork of this one, which is the same from edgecnn.edge.child.call on (bench:
+edgecnn.edge.measure.process.serve) and ten times faster.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import numpy as np
 import onnx
 
 from edgecnn.edge import child
+from edgecnn.edge.measure import process
 from edgecnn.formats import all_formats, find_format
 from edgecnn.formats.tflite.builder import pack, unpack
 from edgecnn.quantize import quantize
@@ -37,6 +39,7 @@ LONGEST_S = 10.0
 VERBS: dict[str, tuple[str, ...]] = {
     "inspect": ("inspect", "MODEL"),
     "eval": ("eval", "MODEL", "--data-source", "PICTURES"),
+    "bench": ("bench", "MODEL", "--seconds", "0.1", "--quiet", "--out", "RECORD"),
 }
 """What is done with each file; the words of the command line."""
 FORMATS = tuple(all_formats())
@@ -260,40 +263,51 @@ class Outcome:
         said = [line for line in self.said.splitlines() if line]
         if "Traceback" in self.said or (self.code and (len(said) != 1 or not said[0].startswith("error: "))):
             return "not one sentence"
-        return "an answer beside the error" if self.code and self.out else ""
+        # bench goes on with other runtimes and shows what they made of it
+        return "an answer beside the error" if self.code and self.out and self.verb != "bench" else ""
 
 
 def outcome(verb: str, model: Path, whole: Originals) -> Outcome:
     """Do it."""
-    words = {"MODEL": str(model), "PICTURES": str(whole.pictures)}
+    words = {"MODEL": str(model), "PICTURES": str(whole.pictures), "RECORD": str(model.with_name("record.json"))}
     started = time.monotonic()
     left = command(*(words.get(word, word) for word in VERBS[verb]))
     return Outcome(verb, left.code, time.monotonic() - started, left.err, left.out)
 
 
 class Forked:
-    """subprocess.Popen's parts that edgecnn.edge.child uses, for a fork of this process in the place of a new one."""
+    """subprocess.Popen's parts that edgecnn uses, for a fork of this process in the place of a new one.
 
-    def __init__(self, args: list[str], *, stdout: IO[bytes], stderr: IO[bytes], **_: Any) -> None:
+    stdin is a pipe; so is stdout, where it is asked for.
+    """
+
+    def __init__(self, args: list[str], *, stdout: IO[bytes] | int, stderr: IO[bytes], **_: Any) -> None:
         self.args, self.returncode = args, 0
         read, write = os.pipe()
+        answers, out = os.pipe() if isinstance(stdout, int) else (-1, stdout.fileno())
         self.pid = os.fork()
         if self.pid == 0:
             os.close(write)
             os.dup2(read, 0)
-            os.dup2(stdout.fileno(), 1)
+            os.dup2(out, 1)
             os.dup2(stderr.fileno(), 2)
             sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w")  # noqa: SIM115 - until the end
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             faulthandler.disable()  # pytest's would tell of each death
             try:
-                child.call(int(args[-2]), int(args[-1]))
+                if "call" in args:
+                    child.call(int(args[-2]), int(args[-1]))
+                else:
+                    process.serve()
             except BaseException as error:
                 sys.stderr.write(f"{type(error).__name__}: {error}\n")
                 sys.stderr.flush()
             os._exit(1)
         os.close(read)
-        self.stdin = os.fdopen(write, "wb", buffering=0)
+        self.stdin, self.stdout = os.fdopen(write, "wb", buffering=0), None
+        if isinstance(stdout, int):
+            os.close(out)
+            self.stdout = os.fdopen(answers, "rb", buffering=0)
         self._ended = False
 
     def wait(self, timeout: float | None = None) -> int:
@@ -326,7 +340,7 @@ def forked() -> Iterator[None]:
     fresh = subprocess.Popen
 
     def started(args: list[str], **given: Any) -> Any:
-        return (Forked if "call" in args else fresh)(args, **given)
+        return (Forked if "edgecnn.edge" in args else fresh)(args, **given)
 
     with patch.object(subprocess, "Popen", started):
         yield
