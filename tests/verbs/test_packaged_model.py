@@ -15,7 +15,7 @@ from edgecnn.data import DataSpec, open_dataset
 from edgecnn.edge import artifact
 from edgecnn.edge.artifact import Manifest, read_manifest
 from edgecnn.errors import UsageError
-from edgecnn.formats import find_format
+from edgecnn.formats import find_format, labels_of
 from edgecnn.formats.tflite.builder import schema, unpack
 from edgecnn.graph.edit import from_onnx
 from edgecnn.packaged import find_model
@@ -110,14 +110,32 @@ def test_tflite_operators(folder: Path, precision: str) -> None:
     assert kinds - {schema.TensorType.UINT8} == {inside}
 
 
+@pytest.mark.parametrize("name", ARTIFACTS)
+def test_each_model_file_says_alone_what_the_manifest_says(folder: Path, name: str) -> None:
+    manifest = read_manifest(folder / name)
+    found = find_format(manifest.target).details(folder / name / manifest.model)
+    assert labels_of(found) == manifest.labels
+    assert (found["name"], found["resize"], found["output"]) == (
+        manifest.name,
+        manifest.input.resize,
+        manifest.output.kind,
+    )
+    if manifest.output.scale is not None and manifest.target != "tflite":  # whose tensors have grids of their own
+        assert (float(found["output_scale"]), int(found["output_zero_point"])) == (
+            manifest.output.scale,
+            manifest.output.zero_point,
+        )
+
+
 def test_tflite_files_take_less_than_a_second(folder: Path, tmp_path: Path) -> None:
     seconds = 0.0
     for precision in ("fp32", "int8"):
         graph = from_onnx(onnx.load(folder / f"{precision}.onnx"))
-        began = time.perf_counter()
-        find_format("tflite").write(graph, tmp_path, {})
-        seconds += time.perf_counter() - began
         packaged = folder / f"tflite-{precision}" / "model.tflite"
+        details = find_format("tflite").details(packaged)
+        began = time.perf_counter()
+        find_format("tflite").write(graph, tmp_path, details)
+        seconds += time.perf_counter() - began
         assert (tmp_path / "model.tflite").read_bytes() == packaged.read_bytes(), "the same graph gives the same file"
     assert seconds < 1.0
 
