@@ -193,6 +193,7 @@ def asked(**changed: Any) -> dict[str, Any]:
         ({"calibration": np.zeros((4, 32, 32, 3), np.float32)}, "images must be uint8"),
         ({"calibration": np.zeros((4, 16, 32, 3), np.uint8)}, r"uint8 \[N, 32, 32, 3\]"),
         ({"labels": ["a", "b"]}, "there are 2 labels, and the network tells 10 classes apart"),
+        ({"labels": [*NAMES[:9], "two\nlines"]}, "the label 'two.*lines' has a line break in it"),
         ({"input_size": None}, "does not say its input_size"),
         ({"resize": "squash"}, "no resize rule 'squash'"),
         ({"targets": ["tflight"]}, "tflight"),
