@@ -11,8 +11,8 @@ from rich.console import Console
 from edgecnn.cli.show import heading, percent, size, table
 
 if TYPE_CHECKING:
+    from edgecnn.measuring.measurement import BenchRecord, Row
     from edgecnn.verbs.compare import Change, CompareRecord, RowChange
-    from edgecnn.verbs.measurement import BenchRecord, Row
 
 
 NAMED = 3
@@ -92,7 +92,7 @@ def _fitting(columns: dict[str, list[str]], width: int) -> dict[str, list[str]]:
 
 def _notes(console: Console, record: BenchRecord) -> None:
     """What is said of several rows is said once; how busy the machine was, by the worst of them."""
-    from edgecnn.verbs.measurement import too_busy
+    from edgecnn.measuring.measurement import too_busy
 
     said: dict[str, list[str]] = {}
     for row in record.rows:
@@ -123,7 +123,7 @@ def _who(names: Sequence[str], rows: int) -> str:
 
 
 def _name(row: Row | RowChange) -> str:
-    from edgecnn.verbs.measurement import row_name
+    from edgecnn.measuring.measurement import row_name
 
     return row_name(row.model, row.target, row.precision, row.runtime, row.threads).removesuffix(", 1 thread")
 

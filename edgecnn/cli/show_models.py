@@ -11,11 +11,11 @@ from edgecnn.cli.progress import duration
 from edgecnn.cli.show import heading, percent, rows, size, table
 
 if TYPE_CHECKING:  # each verb wants libraries that showing another one's record must do without
-    from edgecnn.verbs.certificate import Certificate
+    from edgecnn.proof.certificate import Certificate
+    from edgecnn.proof.parity import Parity
     from edgecnn.verbs.eval import EvalRecord
     from edgecnn.verbs.export import ExportRecord
     from edgecnn.verbs.inspect import InspectRecord
-    from edgecnn.verbs.parity import Parity
     from edgecnn.verbs.predict import PredictRecord
     from edgecnn.verbs.train import TrainRecord
 

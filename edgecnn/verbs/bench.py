@@ -14,10 +14,11 @@ import numpy as np
 from edgecnn import __version__, plots
 from edgecnn.edge.runtimes import Runtime, all_runtimes, find_runtime
 from edgecnn.errors import MissingExtra, UsageError
+from edgecnn.measuring.measurement import BenchRecord, Busy, Protocol, Row, Unmeasured, row_name, too_busy, within
+from edgecnn.measuring.subject import Subject
+from edgecnn.measuring.turns import Entry, Measured, measure
 from edgecnn.records import write_json
-from edgecnn.verbs.measurement import BenchRecord, Busy, Protocol, Row, Unmeasured, row_name, too_busy, within
-from edgecnn.verbs.subjects import Subject, find_subjects, run_of
-from edgecnn.verbs.turns import Entry, Measured, measure
+from edgecnn.verbs.subjects import find_subjects, run_of
 
 Models = Sequence[str | Path]
 SECONDS = 5.0

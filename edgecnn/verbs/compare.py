@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgecnn.errors import UnusableFile, UsageError
+from edgecnn.measuring.measurement import BenchRecord, Row, row_name
 from edgecnn.metrics import median_interval
 from edgecnn.records import read_json, to_json
-from edgecnn.verbs.measurement import BenchRecord, Row, row_name
 
 RSS_GRAIN_MIB = 0.25
 """How far two readings of the same model's peak memory may lie apart: heaps grow a little this way or that."""

@@ -12,22 +12,9 @@ from edgecnn import run as runs
 from edgecnn.edge.artifact import MANIFEST, check_files, read_manifest
 from edgecnn.edge.runtimes import COMPANIONS, format_of
 from edgecnn.errors import UnusableFile
+from edgecnn.measuring.subject import Subject
 from edgecnn.records import read_json, sha256_file
 from edgecnn.verbs.folders import find_export, read_export
-
-
-@dataclass(frozen=True)
-class Subject:
-    """A model file that is to be measured; `top1` is the certificate's, where one is about this very file."""
-
-    name: str
-    target: str
-    precision: str | None
-    path: Path
-    sha256: Mapping[str, str]
-    """Of the model file and of those that belong to it, by name."""
-    bytes: int
-    top1: float | None = None
 
 
 @dataclass(frozen=True)

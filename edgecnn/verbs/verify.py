@@ -22,15 +22,15 @@ from edgecnn.errors import MissingExtra, UnusableFile
 from edgecnn.graph.edit import Array, Graph, from_onnx
 from edgecnn.graph.reference import Reference
 from edgecnn.metrics import drop_interval, mcnemar, ties, top1
+from edgecnn.proof.certificate import Accuracy, Certificate, LogitGrid, Picture
+from edgecnn.proof.parity import LayerReference, LayerReport, Parity, check_layers, compare
 from edgecnn.quantize import PairSums, pair_sums
 from edgecnn.records import sha256_file, write_json
-from edgecnn.verbs.certificate import Accuracy, Certificate, LogitGrid, Picture
 from edgecnn.verbs.export import ExportRecord
 from edgecnn.verbs.folders import Export, find_export, read_export
 from edgecnn.verbs.foreign import Images
 from edgecnn.verbs.measured import Chosen, pictures_for
 from edgecnn.verbs.network import FLOAT_TOLERANCE
-from edgecnn.verbs.parity import LayerReference, LayerReport, Parity, check_layers, compare
 
 CERTIFICATE = "certificate.json"
 REFERENCE = "reference"

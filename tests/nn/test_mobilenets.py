@@ -17,9 +17,9 @@ from edgecnn.graph.edit import Graph
 from edgecnn.graph.trace import trace
 from edgecnn.nn.mobilenets import scaled
 from edgecnn.nn.network import Network, plan_network
+from edgecnn.proof.parity import LayerReference, check_layers
 from edgecnn.quantize import quantize
 from edgecnn.recipe.schema import Model
-from edgecnn.verbs.parity import LayerReference, check_layers
 from tests.graph.small_nets import planes
 from tests.nn.test_layers import multiply_adds
 

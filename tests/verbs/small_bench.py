@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from edgecnn.edge.measure.process import Machine
-from edgecnn.verbs.measurement import BenchRecord, Busy, Protocol, Row, Window
+from edgecnn.measuring.measurement import BenchRecord, Busy, Protocol, Row, Window
 
 IDLE = Busy(0.01, 0.0, 0.001, 2.0)
 MACHINE = Machine("Linux 6.12", "aarch64", "Raspberry Pi 5", 4, ("asimd", "asimddp"), "performance", (0.1, 0.1, 0.1))

@@ -19,12 +19,12 @@ from edgecnn.edge.measure.load import Load, between, read_counters
 from edgecnn.edge.measure.process import Engine, Opened
 from edgecnn.edge.runtimes import Reading, find_runtime
 from edgecnn.errors import MissingExtra, UnusableFile, UsageError
+from edgecnn.measuring.measurement import BenchRecord, Busy, Protocol, Row, Window, too_busy
+from edgecnn.measuring.subject import Subject
+from edgecnn.measuring.turns import Entry, Measured
 from edgecnn.records import read_json
 from edgecnn.verbs import bench as benches
 from edgecnn.verbs.bench import bench
-from edgecnn.verbs.measurement import BenchRecord, Busy, Protocol, Row, Window, too_busy
-from edgecnn.verbs.subjects import Subject
-from edgecnn.verbs.turns import Entry, Measured
 from tests.verbs.small_bench import MACHINE, null_model
 
 PROTOCOL = Protocol(1.0)

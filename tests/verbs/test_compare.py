@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from edgecnn.errors import UnusableFile, UsageError
+from edgecnn.measuring.measurement import BenchRecord, Protocol
 from edgecnn.records import write_json
 from edgecnn.verbs.compare import Change, CompareRecord, compare
-from edgecnn.verbs.measurement import BenchRecord, Protocol
 from tests.verbs.small_bench import MACHINE, record, row
 
 

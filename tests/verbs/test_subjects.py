@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from edgecnn.errors import UnusableFile, UsageError
+from edgecnn.measuring.subject import Subject
 from edgecnn.packaged import find_model
-from edgecnn.verbs.subjects import Subject, find_subjects, run_of
+from edgecnn.verbs.subjects import find_subjects, run_of
 from tests.verbs.small_bench import null_model
 
 SIX = [f"{target}-{precision}" for target in ("tflite", "onnx", "openvino") for precision in ("fp32", "int8")]

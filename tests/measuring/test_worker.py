@@ -10,8 +10,8 @@ import pytest
 
 from edgecnn.edge.measure.process import Open
 from edgecnn.errors import DeviceError, UnusableFile, UsageError
-from edgecnn.verbs import worker as workers
-from edgecnn.verbs.worker import Worker
+from edgecnn.measuring import worker as workers
+from edgecnn.measuring.worker import Worker
 from tests.verbs.small_bench import null_model
 
 FILE = Path("model.tflite")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edgecnn.verbs.measurement import Busy, Protocol, row_name, too_busy, within
+from edgecnn.measuring.measurement import Busy, Protocol, row_name, too_busy, within
 from tests.verbs.small_bench import IDLE
 
 

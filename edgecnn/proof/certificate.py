@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from edgecnn.proof.parity import LayerReport, Parity
 from edgecnn.quantize import PairSums
-from edgecnn.verbs.parity import LayerReport, Parity
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,10 @@ from edgecnn.edge.measure.process import Engine, Open, Opened
 from edgecnn.edge.measure.timing import MOST
 from edgecnn.edge.runtimes import Runtime
 from edgecnn.errors import DeviceError, MissingExtra, UnusableFile
+from edgecnn.measuring.measurement import Protocol, Window
+from edgecnn.measuring.subject import Subject
+from edgecnn.measuring.worker import Worker
 from edgecnn.metrics import Array
-from edgecnn.verbs.measurement import Protocol, Window
-from edgecnn.verbs.subjects import Subject
-from edgecnn.verbs.worker import Worker
 
 EVERY_S = 10.0
 """Between two lines about progress."""

@@ -11,11 +11,11 @@ from edgecnn.edge.measure.load import Load
 from edgecnn.edge.measure.process import Engine, Open, Opened, Turn
 from edgecnn.edge.runtimes import Reading, find_runtime
 from edgecnn.errors import UnusableFile
+from edgecnn.measuring import turns
+from edgecnn.measuring.measurement import Protocol, Window
+from edgecnn.measuring.subject import Subject
+from edgecnn.measuring.turns import Entry, Measured, measure, patience_s
 from edgecnn.metrics import Array
-from edgecnn.verbs import turns
-from edgecnn.verbs.measurement import Protocol, Window
-from edgecnn.verbs.subjects import Subject
-from edgecnn.verbs.turns import Entry, Measured, measure, patience_s
 from tests.verbs.small_bench import MACHINE
 
 LOAD = Load(0.2, 0.2, 0.0, 0.0, 0.0, 0)
