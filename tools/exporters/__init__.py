@@ -1,0 +1,1 @@
+"""What tools/compare_exporters is made of: the exporters (peers/, one file each) and the measurements."""
