@@ -6,36 +6,53 @@ import hashlib
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
-from edgecnn.records import write_whole
-from tools.exporters.exporter import Exporter
+from edgecnn.records import read_json, write_json
+from tools.exporters.exporter import ROOT, Exporter
 
-ROOT = Path(__file__).parents[2]
-STAMP = "exporter.stamp"
+STAMP = "exporter.json"
+TORCH = {"torch", "torchgen", "functorch", "triton", "nvidia", "cuda"}
+"""Folders of site-packages that torch's wheel for CUDA fills, and what it brings along."""
 
 
-def make_environment(exporter: Exporter, folder: Path) -> tuple[Path, float]:
-    """Its Python, and the MB (10^6 bytes) that installing it added to an empty environment.
+@dataclass(frozen=True)
+class Environment:
+    """Where it lies, and the MB (10^6 bytes) that installing added to an empty one; `torch_mb` is a part of them."""
+
+    folder: str
+    fingerprint: str
+    installed_mb: float
+    torch_mb: float
+
+    @property
+    def python(self) -> Path:
+        """Its interpreter."""
+        return Path(self.folder) / "bin/python"
+
+
+def make_environment(exporter: Exporter, folder: Path) -> Environment:
+    """The environment of an exporter in a folder.
 
     What is there and was finished is taken as it is; what was interrupted is made anew.
     """
-    place = folder / exporter.name
-    python, stamp = place / "bin/python", place / STAMP
-    wanted = _fingerprint(exporter)
+    place, wanted = folder / exporter.name, _fingerprint(exporter)
+    stamp = place / STAMP
     if stamp.is_file():
-        made, _, megabytes = stamp.read_text().partition(" ")
-        if made == wanted:
-            return python, float(megabytes)
+        found = read_json(Environment, stamp)
+        if found.fingerprint == wanted:
+            return found
     print(f"{exporter.name}: installing {', '.join(exporter.requires)} into {place}", file=sys.stderr)
     shutil.rmtree(place, ignore_errors=True)
     install = _empty(place)
     before = _size(place)
     constraints = ["--constraint", exporter.constraints] if exporter.constraints else []
     subprocess.run([*install, *constraints, *exporter.requires], cwd=ROOT, check=True)
-    added = (_size(place) - before) / 1e6
-    write_whole(stamp, f"{wanted} {added:.1f}".encode())
-    return python, added
+    torch = sum(_size(packages / name) for packages in place.glob("lib/python*/site-packages") for name in TORCH)
+    made = Environment(str(place), wanted, round((_size(place) - before) / 1e6, 1), round(torch / 1e6, 1))
+    write_json(stamp, made)
+    return made
 
 
 def _empty(place: Path) -> list[str]:

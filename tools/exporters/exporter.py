@@ -14,6 +14,7 @@ from edgecnn.registry import discover, look_up
 
 PEERS = "tools.exporters.peers"
 OURS = "edgecnn"
+ROOT = Path(__file__).parents[2]
 Array = NDArray[Any]
 
 

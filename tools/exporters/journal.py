@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar
 
 from edgecnn.records import from_json, to_json
+from tools.exporters.exporter import ROOT
 
 
 @dataclass(frozen=True, order=True)
@@ -22,18 +23,28 @@ class Key:
 
 @dataclass(frozen=True)
 class Converted:
-    """A model file. `seconds` are those of its process, start and imports included: the median of `n`."""
+    """A model file. `seconds` are those of its process, start and imports included: the median of `n`.
+
+    `installed_mb` is all that the exporter's environment holds, `torch_mb` what of it is torch and its CUDA libraries.
+    """
 
     key: Key
     form: str
-    path: Path
+    path: str
+    """From the root of the checkout."""
     bytes: int
     sha256: str
     seconds: float
     n: int
     installed_mb: float
+    torch_mb: float
     versions: Mapping[str, str]
     kind: ClassVar[str] = "converted"
+
+    @property
+    def file(self) -> Path:
+        """The model file."""
+        return ROOT / self.path
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tools.exporters.environment import ROOT
-from tools.exporters.exporter import Array
+from tools.exporters.exporter import ROOT, Array
 from tools.exporters.sessions import inputs_for, open_file
 
 WARM_UP = 200

@@ -49,7 +49,7 @@ def row(journal: Journal, made: Converted) -> str:
         operator_counts(operators) if isinstance(operators, Operators) else "",
         times(latency, ours) if isinstance(latency, Latency) else "",
         f"{made.seconds:.1f}",
-        f"{made.installed_mb:,.0f}",
+        installed(made),
     ]
     return f"| {' | '.join(cells)} |"
 
@@ -66,6 +66,12 @@ def interval(points: tuple[float, float, float]) -> str:
     """+0.06 (-0.07 .. +0.19)"""
     middle, low, high = points
     return f"{middle:+.2f} ({low:+.2f} .. {high:+.2f})"
+
+
+def installed(made: Converted) -> str:
+    """402 + 5,717 torch"""
+    rest = f"{made.installed_mb - made.torch_mb:,.0f}"
+    return f"{rest} + {made.torch_mb:,.0f} torch" if made.torch_mb else rest
 
 
 def operator_counts(found: Operators) -> str:
