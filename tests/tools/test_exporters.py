@@ -59,6 +59,15 @@ def test_the_journal_keeps_the_newest_of_each_kind_and_is_read_back(tmp_path: Pa
     assert again.all(Converted) == [converted(OUR_KEY, "b"), converted(THEIR_KEY)]
 
 
+def test_a_line_that_was_not_finished_is_left_out_and_the_next_one_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "found.jsonl"
+    Journal(path).add(converted(OUR_KEY))
+    with path.open("a") as file:
+        file.write('{"kind": "conv')
+    Journal(path).add(converted(THEIR_KEY))
+    assert Journal(path).all(Converted) == [converted(OUR_KEY), converted(THEIR_KEY)]
+
+
 @pytest.mark.parametrize(
     ("port", "decoded"),
     [

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar
 
-from edgecnn.records import from_json, to_json
+from edgecnn.records import from_json, to_json, write_whole
 from tools.exporters.exporter import ROOT
 
 
@@ -118,8 +118,11 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._newest: dict[tuple[str, Key], Any] = {}
-        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-        for line in filter(None, lines):
+        text = path.read_text(encoding="utf-8") if path.is_file() else ""
+        whole, _, broken = text.rpartition("\n")
+        if broken:  # a run was killed while it wrote
+            write_whole(path, f"{whole}\n".encode())
+        for line in filter(None, whole.splitlines()):
             value = json.loads(line)
             self._keep(from_json(KINDS[value["kind"]], value["record"]))
 

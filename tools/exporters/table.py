@@ -99,10 +99,10 @@ def legend(journal: Journal, exporters: Mapping[str, Exporter]) -> list[str]:
             lines.append(f"- {name} ({versions}). {settings}.")
     timed = journal.all(Latency)
     if timed:
-        first = timed[0]
+        first, windows, loads = timed[0], [one.inferences for one in timed], [one.load for one in timed]
         lines.append(
-            f"- Times: {first.rounds} rounds, all files of a format in turns, windows of {first.inferences} inferences "
-            f"and more of each, {first.threads} thread, {first.machine}; load {min(found.load for found in timed):.1f} "
-            f"to {max(found.load for found in timed):.1f}."
+            f"- Times: theirs divided by ours, {first.rounds} rounds, all files of a format in turns, windows of "
+            f"{min(windows)} to {max(windows)} inferences, {first.threads} thread, {first.machine}; load average "
+            f"{min(loads):.1f} to {max(loads):.1f}."
         )
     return lines
