@@ -30,7 +30,7 @@ NETS = (
     "googlenet",
     "densenet121",
 )
-SIZE, STATISTICS, TESTED, BATCH = 96, 256, 128, 64
+SIZE, STATISTICS, BATCH = 96, 256, 64
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """What torchvision's own weights want."""
 
