@@ -12,7 +12,7 @@ import numpy as np
 
 from edgecnn.errors import UsageError
 from edgecnn.graph.edit import Array
-from edgecnn.graph.program import MOVES_VALUES, Grid, Op, Program
+from edgecnn.graph.program import ACTIVATIONS, MOVES_VALUES, Grid, Op, Program
 from edgecnn.quantize.averages import is_average
 from edgecnn.quantize.ranges import Range
 
@@ -22,6 +22,7 @@ OFF_THE_TIES = 1.0 / 256.0
 """A sum's range is widened by this much, and a mean's. Two inputs that both reach relu6's 6 make a sum of 12, whose
 steps are exactly twice theirs: every other sum falls between two steps, and engines round halves differently (a sixth
 of all values). So does every fourth mean of four values that reaches as far as they do."""
+RELU6 = 6.0
 BIAS_LIMIT = 2**30
 """A bias takes at most half of int32; the other half is for the products."""
 WEIGHTS_BITS = (7, 8)
@@ -92,12 +93,22 @@ def _grid_of(op: Op, grids: Mapping[str, Grid], seen: Range, final: bool) -> Gri
     if op.type in FIXED:
         return FIXED[op.type]
     if final:
-        margin = LOGIT_MARGIN / 2 * (seen.high - seen.low)
-        # What never falls below zero is a relu's, and a zero point above 0 would undo it: OpenVINO leaves it out.
-        seen = Range(seen.low - margin if seen.low < 0.0 else 0.0, seen.high + margin)
+        seen = _with_margin(op, seen)
     if op.type == "Add" or is_average(op):
         seen = Range(seen.low * (1 + OFF_THE_TIES), seen.high * (1 + OFF_THE_TIES))
     return asymmetric(seen, _floor(op, inputs))
+
+
+def _with_margin(op: Op, seen: Range) -> Range:
+    """The range of the last values, widened where an activation has not cut it off.
+
+    A grid that ends where the activation does makes it needless. Else engines would have to compute it, and OpenVINO
+    leaves out a relu whose zero point is above 0, and cuts relu6 off at the step next to 6 of the grid before it.
+    """
+    margin = LOGIT_MARGIN / 2 * (seen.high - seen.low)
+    low = seen.low - margin if seen.low < 0.0 else 0.0
+    high = seen.high + margin
+    return Range(low, min(high, RELU6)) if "relu6" in (op.activation, ACTIVATIONS.get(op.type)) else Range(low, high)
 
 
 def _floor(op: Op, inputs: Sequence[Grid]) -> float:

@@ -358,7 +358,7 @@ def damaged(content: bytes, how: str) -> bytes:
     return content[: int(len(content) * float(how))]
 
 
-HOWS = ["0", "0.1", "0.5", "0.9", "0.99", "random", "random behind the magic"]
+HOWS = ["0", "0.1", "0.5", "0.9", "0.95", "random", "random behind the magic"]
 
 
 @pytest.mark.slow

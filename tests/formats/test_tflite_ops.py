@@ -20,6 +20,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from numpy.typing import NDArray
 
+from edgecnn.edge.machine import instruction_sets
 from edgecnn.edge.runtimes import Session, runtime_for
 from edgecnn.formats import Format, all_formats
 from edgecnn.graph.edit import Graph
@@ -188,6 +189,16 @@ FAULTY = {("depthwise with a multiplier", "openvino")}
 two channels, multiplier 2, kernels 1x2 and 3x3, with AVX512-VNNI. No word of `layers:` makes one."""
 
 
+AMX = "amx_int8" in instruction_sets()
+
+
+def is_faulty(op: Op, form: Format) -> bool:
+    """OpenVINO 2026.4.1 computes grouped convolutions wrongly on AMX (up to 164 steps, three values in four); with
+    ONEDNN_MAX_CPU_ISA=AVX512_CORE_VNNI on the same machine it doesn't."""
+    grouped = op.type == "Conv" and 1 < op.attributes["group"] < op.inputs[0].shape[1]
+    return AMX and form.name == "openvino" and grouped
+
+
 @each_kind_and_format(without=FAULTY)
 def test_int8(kind: str, form: Format) -> None:
     """Each operation by itself; and the whole file where it holds only one that computes."""
@@ -196,6 +207,8 @@ def test_int8(kind: str, form: Format) -> None:
         program = read_program(graph)
         with written(form, graph) as model:
             for op in program.ops:
+                if is_faulty(op, form):
+                    continue
                 inputs = [given_to(tensor, images, reference) for tensor in op.inputs]
                 found = alone(form, model, program, op, inputs)
                 if found is not None:
