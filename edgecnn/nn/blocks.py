@@ -12,9 +12,10 @@ from torch.nn import functional
 
 from edgecnn.geometry import Margins, uneven_at_stride_1
 from edgecnn.nn import strided
+from edgecnn.nn.relu6 import ReLU6
 
 Pair = tuple[int, int]
-ACTIVATIONS: dict[str, type[nn.Module]] = {"linear": nn.Identity, "relu": nn.ReLU, "relu6": nn.ReLU6}
+ACTIVATIONS: dict[str, type[nn.Module]] = {"linear": nn.Identity, "relu": nn.ReLU, "relu6": ReLU6}
 
 
 class Conv2d(nn.Conv2d):
