@@ -29,5 +29,8 @@ def average_by_convolution(graph: Graph) -> None:
 
 
 def is_average(op: Op) -> bool:
-    """Whether an operation is a convolution that weighs all values alike."""
-    return op.type == "Conv" and op.weights is not None and bool(np.ptp(op.weights.values) == 0.0)
+    """Whether an operation is a convolution that weighs several values, all alike."""
+    if op.type != "Conv" or op.weights is None:
+        return False
+    weights = op.weights.values
+    return weights[0].size > 1 and bool(np.ptp(weights) == 0.0)
