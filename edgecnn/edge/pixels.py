@@ -92,6 +92,42 @@ def _upright(image: Image, orientation: int) -> Image:
     return np.ascontiguousarray(turned[:, ::-1] if mirrored else turned)
 
 
+# --- from a camera ---------------------------------------------------------------------------------------------------
+
+
+def decode_frame(data: NDArray[np.uint8], encoding: str, name: str) -> Image:
+    """A camera's frame as uint8 [H, W, 3] RGB: `jpeg` [N] bytes (MJPEG, which may leave out its Huffman tables), `yuyv`
+    [H, W, 2] (BT.601, as V4L2 delivers) or `bgr` [H, W, 3].
+
+    Raises UnusableFile, with `name`, for a JPEG that is cut off or damaged; UsageError for another encoding.
+    """
+    import cv2
+
+    if encoding == "jpeg":
+        return _camera_jpeg(data, name)
+    if encoding == "yuyv":
+        return np.asarray(cv2.cvtColor(data, cv2.COLOR_YUV2RGB_YUYV), np.uint8)
+    if encoding == "bgr":
+        return np.asarray(cv2.cvtColor(data, cv2.COLOR_BGR2RGB), np.uint8)
+    raise UsageError(f"{name}: there is no encoding '{encoding}' of frames{nearest(encoding, ('jpeg', 'yuyv', 'bgr'))}")
+
+
+def _camera_jpeg(data: NDArray[np.uint8], name: str) -> Image:
+    import cv2
+
+    content = data.tobytes()
+    end = content.rfind(b"\xff\xd9")  # cameras fill up the buffer behind it
+    if not content.startswith(b"\xff\xd8") or end < 0:
+        raise UnusableFile(f"{name}: the JPEG is cut off")
+    try:
+        decoded = cv2.imdecode(data[: end + 2], cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
+    except cv2.error as error:
+        raise UnusableFile(f"{name}: the JPEG can't be decoded ({error.err})") from error
+    if decoded is None:
+        raise UnusableFile(f"{name}: the JPEG can't be decoded")
+    return np.asarray(decoded, np.uint8)
+
+
 # --- to the model's size ---------------------------------------------------------------------------------------------
 
 

@@ -69,7 +69,17 @@ class Model(Section):
         return self
 
 
-Augmentation = Literal["crop", "flip", "alternating_flip", "cutout", "random_augment", "mixup", "cutmix"]
+Augmentation = Literal[
+    "crop",
+    "random_resized_crop",
+    "flip",
+    "alternating_flip",
+    "color_jitter",
+    "cutout",
+    "random_augment",
+    "mixup",
+    "cutmix",
+]
 
 
 class Train(Section):

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 from edgecnn.train.batches import Batch, Places
 
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 
 CROP_MARGIN = 4 / 32
 """How far a crop may move, as a share of the side: 4 pixels of 32, as in He et al. (arXiv:1512.03385)."""
+LEAST_AREA, WIDEST = 0.3, 4 / 3
+"""A resized crop's smallest share of the picture's area, and how far its aspect may be from the picture's."""
+COLOUR = 0.4
+"""How far brightness, contrast and saturation may move, as torchvision's ColorJitter counts it."""
 MIXUP_ALPHA, CUTMIX_ALPHA = 0.2, 1.0
 """The settings of torchvision's reference training."""
 
@@ -111,7 +116,46 @@ def random_augment(images: Tensor, batch: Batch, share: Places) -> Tensor:
         return torch.stack([_seeded(transform, image, seed) for image, seed in zip(images, seeds, strict=True)])
 
 
-PICTURES: dict[str, Callable[[Tensor, Batch, Places], Tensor]] = {"cutout": cutout, "random_augment": random_augment}
+def random_resized_crop(images: Tensor, batch: Batch, share: Places) -> Tensor:
+    """A part of each picture, enlarged to the whole (Szegedy et al., arXiv:1409.4842): 30 to 100 % of its area.
+
+    As torchvision's RandomResizedCrop, except that a draw which does not fit is cut down to fit instead of drawn anew.
+    Pixels are read between pixels (bilinear), for the whole batch at once.
+    """
+    draw, count = batch.draw(5), len(batch.pictures)
+    area = draw.uniform(LEAST_AREA, 1.0, count)
+    aspect = np.exp(draw.uniform(-np.log(WIDEST), np.log(WIDEST), count))
+    tall, wide = (np.minimum(1.0, np.sqrt(part)) for part in (area / aspect, area * aspect))
+    down, right = (draw.uniform(-1.0, 1.0, count) * (1.0 - part) for part in (tall, wide))
+    nothing = np.zeros(count)
+    rows = np.stack([wide, nothing, right, nothing, tall, down], axis=1)[share].reshape(-1, 2, 3)
+    where = torch.from_numpy(rows).to(images.device, torch.float32)
+    given = images.permute(0, 3, 1, 2).to(torch.float32)
+    grid = functional.affine_grid(where, list(given.shape), align_corners=False)
+    read = functional.grid_sample(given, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    return read.round_().clamp_(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
+
+
+def color_jitter(images: Tensor, batch: Batch, share: Places) -> Tensor:
+    """Brightness, contrast and saturation of each picture times 0.6 to 1.4 (arXiv:1312.5402), in that order."""
+    factors = batch.draw(6).uniform(1 - COLOUR, 1 + COLOUR, (3, len(batch.pictures)))[:, share]
+    bright, contrast, saturation = (
+        torch.from_numpy(each).to(images.device, torch.float32)[:, None, None, None] for each in factors
+    )
+    luma = torch.tensor([0.299, 0.587, 0.114], device=images.device)  # ITU-R BT.601
+    values = (images.to(torch.float32) * bright).clamp_(0, 255)
+    middle = (values @ luma).mean(dim=(1, 2))[:, None, None, None]
+    values = middle.lerp(values, contrast).clamp_(0, 255)
+    grey = (values @ luma)[..., None]
+    return grey.lerp(values, saturation).clamp_(0, 255).round_().to(torch.uint8)
+
+
+PICTURES: dict[str, Callable[[Tensor, Batch, Places], Tensor]] = {
+    "random_resized_crop": random_resized_crop,
+    "color_jitter": color_jitter,
+    "cutout": cutout,
+    "random_augment": random_augment,
+}
 
 
 # --- pictures with each other, by torchvision -------------------------------------------------------------------------
