@@ -26,6 +26,9 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 TESTED = 32
 POINTS = 0.02
 PHOTOS = "imagenette2-128/train"
+LONG = ("efficientnet_b0", "googlenet", "densenet121")
+"""Each takes a minute; .ci/run looks at them too."""
+EACH_NET = [pytest.param(net, marks=pytest.mark.long if net in LONG else ()) for net in NETS]
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +40,7 @@ def images() -> np.ndarray:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("net", NETS)
+@pytest.mark.parametrize("net", EACH_NET)
 def test_six_files_of_a_module(net: str, images: np.ndarray, tmp_path: Path) -> None:
     torch.set_num_threads(1)
     held = np.arange(len(images)) % (len(images) // TESTED) == 0
@@ -53,7 +56,7 @@ def test_six_files_of_a_module(net: str, images: np.ndarray, tmp_path: Path) -> 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("net", NETS)
+@pytest.mark.parametrize("net", EACH_NET)
 def test_the_onnx_route_gives_the_modules_graph(net: str, images: np.ndarray, tmp_path: Path) -> None:
     module = prepared(net, images)
     wants = Pixels(MEAN, STD)
