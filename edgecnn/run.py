@@ -82,6 +82,11 @@ class Run:
         return self.path / "checkpoints"
 
     @property
+    def begun(self) -> bool:
+        """Whether training has come as far as a checkpoint."""
+        return any((self.checkpoints / name).exists() for name in ("last", "previous"))
+
+    @property
     def exports(self) -> Path:
         """Where exports lie, one folder each."""
         return self.path / "export"

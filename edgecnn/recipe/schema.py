@@ -53,12 +53,16 @@ class Input(Section):
 
 
 class Model(Section):
-    """A named architecture, the layers themselves, or a classifier of torchvision's by its name there."""
+    """A named architecture, the layers themselves, or a classifier of torchvision's by its name there.
+
+    weights: where its first weights come from: a packaged model by name, a run's folder, or a .safetensors file.
+    """
 
     arch: str | None = None
     width: Annotated[float, Field(gt=0.0, le=8.0)] | None = None
     layers: tuple[Layer, ...] | None = None
     torchvision: str | None = None
+    weights: Annotated[str, Field(min_length=1)] | None = None
 
     @model_validator(mode="after")
     def _one_of(self) -> Model:
@@ -82,6 +86,13 @@ Augmentation = Literal[
 ]
 
 
+def _layers(value: Any) -> Any:
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if value is None or (whole and value > 0) or (isinstance(value, str) and value):
+        return value
+    raise ValueError("expected how many of the first layers, 'backbone' (all but the classifier) or a layer's name")
+
+
 class Train(Section):
     """Gradient descent on a schedule. What is `auto` or left out is chosen before the first step, and written down."""
 
@@ -98,6 +109,7 @@ class Train(Section):
     clip_norm: Annotated[float, Field(gt=0.0)] | None = None
     patience: Annotated[int, Field(ge=1)] | None = None
     augment: tuple[Augmentation, ...] = ("crop", "flip")
+    freeze: Annotated[int | str | None, BeforeValidator(_layers)] = None
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: Annotated[int, Field(ge=1, le=1024)] | None = None

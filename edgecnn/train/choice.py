@@ -113,7 +113,7 @@ def _timed(build: Callable[[], nn.Module], split: Split, settings: Settings) -> 
     count = min(settings.batch, max(16, PIXELS // (height * width)), len(pictures))
     settings = replace(settings, batch=count)
     learner = Learner(build(), settings)
-    learner.model.train()
+    learner.train()
     some = pictures.take(order(settings.seed, 0, len(pictures))[: 4 * count])
     loader = Loader(some, len(split.labels), settings.augment, learner.device)
     places = order(settings.seed, 0, len(some))

@@ -71,7 +71,9 @@ class Trainer:
         checkpoints: Checkpoints,
         journal: Journal,
         processes: Processes = ALONE,
+        weights: str | None = None,
     ) -> None:
+        """weights: the SHA-256 of the file that `model` has its first weights from, where there is one."""
         self.settings, self.labels, self.processes = settings, pictures.labels, processes
         self.checkpoints, self.journal = checkpoints, journal
         self.learner = Learner(model, settings, processes)
@@ -81,7 +83,7 @@ class Trainer:
         self.steps = len(self.loader) // settings.batch
         whole = self.steps * settings.epochs
         self.average = Average(self.model, settings.ema, whole) if settings.ema is not None else None
-        self.state = State(0, 0.0, -1.0, 0, pictures.labels, pictures=self.loader.identity)
+        self.state = State(0, 0.0, -1.0, 0, pictures.labels, pictures=self.loader.identity, weights=weights)
         self._saved = time.monotonic()
 
     @property
@@ -136,7 +138,7 @@ class Trainer:
 
     def _epoch(self, epoch: int) -> float:
         """The steps of an epoch that are left; the last learning rate."""
-        self.model.train()
+        self.learner.train()
         places = order(self.settings.seed, epoch, len(self.loader))
         meter = Meter(self, places)
         for step in range(self.state.step, self.steps):
@@ -227,7 +229,14 @@ class Trainer:
         patience = self.settings.patience
         early = patience is not None and epoch - best_epoch >= patience and epoch < self.settings.epochs
         self.state = State(
-            epoch, val_top1, best, best_epoch, self.labels, stopped_early=early, pictures=self.state.pictures
+            epoch,
+            val_top1,
+            best,
+            best_epoch,
+            self.labels,
+            stopped_early=early,
+            pictures=before.pictures,
+            weights=before.weights,
         )
         if not self.processes.first:
             return

@@ -13,8 +13,8 @@ Groups = list[dict[str, object]]
 
 
 def optimizer_of(model: nn.Module, settings: Settings) -> torch.optim.Optimizer:
-    """The optimizer asked for; weight decay on weights of convolutions and dense layers, not on norms and biases."""
-    parameters = list(model.parameters())
+    """The optimizer asked for, of what learns; weight decay on weights of layers, not on norms and biases."""
+    parameters = [p for p in model.parameters() if p.requires_grad]
     groups: Groups = [
         {"params": [p for p in parameters if p.dim() > 1], "weight_decay": settings.weight_decay},
         {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},

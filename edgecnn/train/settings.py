@@ -10,7 +10,8 @@ class Settings:
     """Everything the loop obeys; device, dtype, threads, layout and compile are choices already made.
 
     lr0 is the highest learning rate, `ema` the decay of the weights' moving average and `clip_norm` the largest norm
-    of a step's gradient; `patience` counts epochs without a better validation accuracy. None: not asked for.
+    of a step's gradient; `patience` counts epochs without a better validation accuracy; `freeze` says which layers
+    don't learn (train/freeze.py). None: not asked for.
     """
 
     epochs: int
@@ -32,6 +33,7 @@ class Settings:
     threads: int
     layout: str
     compile: bool
+    freeze: int | str | None = None
 
 
 @dataclass(frozen=True)

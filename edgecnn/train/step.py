@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from edgecnn.errors import OutOfResources
 from edgecnn.train import allocator, norm
+from edgecnn.train.freeze import freeze
 from edgecnn.train.optimizer import optimizer_of
 from edgecnn.train.processes import ALONE, Processes
 from edgecnn.train.settings import Settings
@@ -29,6 +30,7 @@ class Learner:
         self.device = _device(settings)
         self.layout = LAYOUTS[settings.layout]
         self.model = model.to(self.device, memory_format=self.layout)  # type: ignore[call-overload]
+        self._still = freeze(self.model, settings.freeze)
         self.optimizer = optimizer_of(self.model, settings)
         self._run: nn.Module = self.model
         if processes.world > 1:
@@ -36,6 +38,12 @@ class Learner:
             processes.spread(self.model)
         if settings.compile:
             self._run = torch.compile(self.model, dynamic=False)  # type: ignore[assignment]
+
+    def train(self) -> None:
+        """Before steps: everything in training mode, but for the batch norms of frozen layers."""
+        self.model.train()
+        for module in self._still:
+            module.eval()
 
     def step(self, images: Tensor, classes: Tensor, lr: float) -> tuple[Tensor, Tensor]:
         """Learn from this process's part of a batch: float32 [n, 3, H, W] with int64 [n] or float [n, K] classes.

@@ -39,6 +39,15 @@ def load_module(recipe: Recipe, run: Run, labels: tuple[str, ...]) -> nn.Module:
     return module.eval()
 
 
+def _parents(run: Run) -> dict[str, str]:
+    """The checkpoint, and the weights that its training began with, where they came from a file -> SHA-256."""
+    from edgecnn.train.checkpoint import read_state
+
+    found = {"checkpoint": sha256_file(run.best() / "model.safetensors")}
+    weights = read_state(run.best()).weights
+    return found if weights is None else {**found, "weights": weights}
+
+
 def torch_outputs(module: nn.Module, images: Array, probabilities: bool = False) -> Array:
     """uint8 [N, H, W, 3] -> float32 [N, K], as the training loop evaluates."""
     import torch
@@ -70,7 +79,7 @@ def network_of_run(run: Run, data_dir: Path | None, message: Callable[[str], Non
         evaluated=evaluated,
         logits=torch_outputs(module, evaluated, probabilities),
         calibration=calibration_pictures(train, recipe.quantize.calibration.images),
-        parents={"checkpoint": sha256_file(run.best() / "model.safetensors")},
+        parents=_parents(run),
         limits=Limits(recipe.limits.drop_pp, recipe.limits.agreement),
         data=data_spec(recipe),
         train_data=fingerprint(train),

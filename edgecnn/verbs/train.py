@@ -21,6 +21,7 @@ from edgecnn.recipe import Recipe, dump_recipe, load_recipe
 from edgecnn.run import Run
 from edgecnn.verbs.choices import choose, settings_of
 from edgecnn.verbs.recipes import at, network_of
+from edgecnn.verbs.weights import absolute_weights, find_weights
 
 if TYPE_CHECKING:
     from torch import nn
@@ -104,6 +105,8 @@ def train(
         dataset = open_dataset(data_spec(resolved), data_dir)
     network = network_of(resolved, len(dataset.labels), path, overrides)
     _need_torch()
+    with at(path, overrides, "train", "freeze"):
+        _check_freeze(network, resolved.train.freeze)
     from edgecnn.train.processes import joined
 
     with joined() as processes:
@@ -185,22 +188,35 @@ class Training:
         check_batch(len(pictures.train), asked.recipe.train.batch)
         for note in dataset.notes:
             listener.message(f"note: {note}")
+        model = _model(asked.network, asked.recipe.train.seed)
+        taken = self._first_weights(model)
         recipe = choose(asked.recipe, asked.network, pictures, self.processes, listener.message)
-        recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"folder": data_spec(recipe).folder})})
-        model = _model(asked.network, recipe.train.seed)
-        run = self._run(recipe)
+        run = self._run(_lasting(recipe))
         listener.started(run.path)
         network = asked.network
         listener.message(f"run {run.path}: {network.params:,} parameters, {network.macs / 1e6:.2f} M multiply-adds")
-        return self._trainer(model, pictures, recipe, run), run
+        return self._trainer(model, pictures, recipe, run, taken), run
 
-    def _trainer(self, model: nn.Module, pictures: Split, recipe: Recipe, run: Run) -> Trainer:
+    def _first_weights(self, model: nn.Module) -> str | None:
+        """Take those that the recipe names; the SHA-256 of their file. A run that goes on has weights of its own."""
+        given, run = self.asked.recipe.model.weights, self.given_run
+        if given is None or (run is not None and run.begun):
+            return None
+        from edgecnn.train.weights import take_weights
+
+        path = find_weights(given)
+        taken = take_weights(path, model)
+        left = f"; the classifier ({', '.join(taken.left)}) starts anew" if taken.left else ""
+        self.listener.message(f"{taken.tensors} tensors taken from {path}{left}")
+        return taken.sha256
+
+    def _trainer(self, model: nn.Module, pictures: Split, recipe: Recipe, run: Run, weights: str | None) -> Trainer:
         from edgecnn.train.checkpoint import Checkpoints
         from edgecnn.train.loop import Trainer
 
         journal = self.listener if isinstance(self.listener, Mute) else RunJournal(run, self.listener)
         settings, checkpoints = settings_of(recipe.train), Checkpoints(run.checkpoints)
-        return Trainer(model, pictures, settings, checkpoints, journal, self.processes)
+        return Trainer(model, pictures, settings, checkpoints, journal, self.processes, weights)
 
     def _run(self, recipe: Recipe) -> Run:
         """The run's folder: the one given, or a new one, made by the first process."""
@@ -295,6 +311,26 @@ def _need_torch() -> None:
     for library in ("torch", "torchvision", "safetensors", "matplotlib"):
         if importlib.util.find_spec(library) is None:
             raise MissingExtra("training", library, "train")
+
+
+def _lasting(recipe: Recipe) -> Recipe:
+    """The recipe with absolute paths, which go on meaning the same in another folder."""
+    data = recipe.data.model_copy(update={"folder": data_spec(recipe).folder})
+    model = recipe.model
+    if model.weights is not None:
+        model = model.model_copy(update={"weights": absolute_weights(model.weights)})
+    return recipe.model_copy(update={"data": data, "model": model})
+
+
+def _check_freeze(network: Network, what: int | str | None) -> None:
+    """UsageError where the network has no such layers, on a copy of it that has no values."""
+    if what is not None:
+        import torch
+
+        from edgecnn.train.freeze import freeze
+
+        with torch.device("meta"):
+            freeze(network.build(), what)
 
 
 def _model(network: Network, seed: int) -> nn.Module:
