@@ -54,6 +54,26 @@ def softmax(logits: Array) -> Array:
     return np.asarray(shifted / shifted.sum(axis=-1, keepdims=True))
 
 
+def nll(logits: Array, classes: Array) -> float:
+    """The mean negative logarithm of the right class's probability, in nats: what training and temperature minimise."""
+    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
+    right = shifted[np.arange(len(classes)), classes]
+    return float((np.log(np.exp(shifted).sum(axis=1)) - right).mean())
+
+
+def ece(probabilities: Array, classes: Array, bins: int = 15) -> float:
+    """The expected calibration error: how far the likeliest class's probability is from how often it is right.
+
+    probabilities: [N, K]. The mean over bins of equal width, weighted by their pictures. Source: Guo et al., On
+    Calibration of Modern Neural Networks (arXiv:1706.04599), equation 3.
+    """
+    likeliest = probabilities.max(axis=1).astype(np.float64)
+    right = probabilities.argmax(axis=1) == classes
+    place = np.clip(np.ceil(likeliest * bins).astype(int) - 1, 0, bins - 1)  # (0, 1/15], (1/15, 2/15] ...
+    apart = np.bincount(place, right - likeliest, minlength=bins)
+    return float(np.abs(apart).sum() / len(classes))
+
+
 def mcnemar(right_a: Array, right_b: Array) -> float:
     """The exact two-sided p-value of McNemar's test on paired right/wrong answers.
 

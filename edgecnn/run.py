@@ -2,7 +2,7 @@
 
 runs/<recipe>[-2, -3 ...]/
   recipe.yaml, resolved.yaml, checkpoints/{last,previous,best}/, metrics.jsonl, batches.jsonl, curves.png,
-  confusion.png, export/<name>/
+  confusion.png, percentages.json, export/<name>/
 """
 
 from __future__ import annotations
@@ -21,7 +21,15 @@ from edgecnn.errors import UnusableFile, UsageError
 from edgecnn.records import disk_errors, sweep, write_whole
 
 RUNS = Path("runs")
-FILES = ("recipe.yaml", "resolved.yaml", "metrics.jsonl", "batches.jsonl", "curves.png", "confusion.png")
+FILES = (
+    "recipe.yaml",
+    "resolved.yaml",
+    "metrics.jsonl",
+    "batches.jsonl",
+    "curves.png",
+    "confusion.png",
+    "percentages.json",
+)
 
 
 @dataclass(frozen=True)
@@ -80,6 +88,11 @@ class Run:
     def checkpoints(self) -> Path:
         """Where `last`, `previous` and `best` lie."""
         return self.path / "checkpoints"
+
+    @property
+    def percentages(self) -> Path:
+        """What makes the best checkpoint's percentages mean something."""
+        return self.path / "percentages.json"
 
     @property
     def begun(self) -> bool:

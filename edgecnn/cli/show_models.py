@@ -13,6 +13,7 @@ from edgecnn.cli.show import heading, percent, rows, size, table
 if TYPE_CHECKING:  # each verb wants libraries that showing another one's record must do without
     from edgecnn.proof.certificate import Certificate
     from edgecnn.proof.parity import Parity
+    from edgecnn.train.percentages import Percentages
     from edgecnn.verbs.eval import EvalRecord
     from edgecnn.verbs.export import ExportRecord
     from edgecnn.verbs.inspect import InspectRecord
@@ -33,8 +34,20 @@ def trained(console: Console, record: TrainRecord) -> None:
         f"{duration(record.seconds)}, "
         f"{record.images_per_s:,.0f} images/s; {record.params:,} parameters, {record.macs / 1e6:.2f} M multiply-adds"
     )
+    if record.percentages is not None:
+        console.print(_percentages(record.percentages), soft_wrap=True)
     console.print(
         f"curves.png and confusion.png are in {record.run}; next: edgecnn export {record.run} --int8 --target all"
+    )
+
+
+def _percentages(found: Percentages) -> str:
+    fitted = "left at 1" if found.temperature == 1.0 else f"{found.temperature:.2f} fitted"
+    gain = f"NLL {found.nll_plain:.2f} -> {found.nll:.2f}"
+    note = f"; {found.note}" if found.note else ""
+    return (
+        f"percentages: temperature {fitted} on {found.n:,} validation pictures ({gain}), "
+        f"unsure below {percent(found.unsure_below)}{note}"
     )
 
 
@@ -60,6 +73,8 @@ def evaluated(console: Console, record: EvalRecord) -> None:
         made.add_row(name, percent(accuracy))
     console.print(made)
     console.print(f"top-1 {percent(record.top1)}, top-5 {percent(record.top5)}")
+    if record.ece is not None:
+        console.print(f"its percentages are off by {percent(record.ece)} on average (expected calibration error)")
     for note in record.notes:
         console.print(f"note: {note}", soft_wrap=True)
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -82,7 +83,16 @@ class Manifest:
     calibration: Calibration | None = None
     instruction_sets: tuple[str, ...] = ()
     """Those of the machine that the golden outputs were computed on."""
+    temperature: float = 1.0
+    """What logits are divided by before their softmax, so that percentages mean something; 1 where the file gives
+    probabilities, which have left it as they are."""
+    unsure_below: float | None = None
+    """Below this probability of the likeliest label an answer is better called unsure; None: nobody measured it."""
     schema: str = "edgecnn.manifest/1"
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.temperature) and self.temperature > 0.0):
+            raise UnusableFile(f"temperature: expected a number over 0, got {self.temperature!r}")
 
 
 @dataclass(frozen=True)
@@ -115,7 +125,7 @@ class Artifact:
         given = self.manifest.input
         fitted = pixels.fit(image, given.height, given.width, given.resize)
         values = self.values(self.raw(fitted[None]))[0]
-        return softmax(values) if self.manifest.output.kind == "logits" else values
+        return softmax(values / self.manifest.temperature) if self.manifest.output.kind == "logits" else values
 
     def predict(self, image: Array, top: int = 5) -> tuple[Prediction, ...]:
         """The likeliest labels of a picture of any size, uint8 [H, W, 3] RGB."""

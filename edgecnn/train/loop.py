@@ -216,9 +216,9 @@ class Trainer:
                 parts.append(model(floats))
         return torch.cat(parts)
 
-    def val_predictions(self) -> tuple[np.ndarray, np.ndarray]:
-        """int64 [N] predicted and right classes of the validation split, by the weights as they are."""
-        return self._logits(self.val_images).argmax(1).cpu().numpy(), self.val_classes.cpu().numpy()
+    def val_answers(self) -> tuple[np.ndarray, np.ndarray]:
+        """float32 [N, K] logits and int64 [N] right classes of the validation split, by the weights as they are."""
+        return self._logits(self.val_images).cpu().numpy(), self.val_classes.cpu().numpy()
 
     # --- checkpoints --------------------------------------------------------------------------------------------------
 

@@ -97,6 +97,8 @@ class Writer:
             },
             calibration=self._calibration() if precision == "int8" else None,
             instruction_sets=instruction_sets(),
+            temperature=network.temperature,
+            unsure_below=network.unsure_below,
         )
         write_whole(folder / "labels.txt", "".join(f"{label}\n" for label in network.labels).encode())
         write_json(folder / artifact.MANIFEST, manifest)

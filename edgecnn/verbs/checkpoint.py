@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgecnn.data import fingerprint, open_dataset
+from edgecnn.data import Pictures, fingerprint, open_dataset
 from edgecnn.edge.artifact import ImageInput
 from edgecnn.errors import MissingExtra
 from edgecnn.graph.canonical import IMAGE, canonical
@@ -24,6 +24,8 @@ from edgecnn.verbs.train import data_spec
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from edgecnn.train.percentages import Percentages
 
 
 def load_module(recipe: Recipe, run: Run, labels: tuple[str, ...]) -> nn.Module:
@@ -48,6 +50,20 @@ def _parents(run: Run) -> dict[str, str]:
     return found if weights is None else {**found, "weights": weights}
 
 
+def percentages_of(run: Run) -> Percentages | None:
+    """What was fitted to the best checkpoint when its training ended; None where it has not."""
+    from edgecnn.train.percentages import read_percentages
+
+    return read_percentages(run.percentages, sha256_file(run.best() / "model.safetensors"))
+
+
+def _fitted(run: Run, module: nn.Module, val: Pictures, output: str) -> Percentages:
+    from edgecnn.train.percentages import fit_percentages
+
+    checkpoint = sha256_file(run.best() / "model.safetensors")
+    return fit_percentages(torch_outputs(module, val.images), val.classes, checkpoint, output)
+
+
 def torch_outputs(module: nn.Module, images: Array, probabilities: bool = False) -> Array:
     """uint8 [N, H, W, 3] -> float32 [N, K], as the training loop evaluates."""
     import torch
@@ -69,7 +85,9 @@ def network_of_run(run: Run, data_dir: Path | None, message: Callable[[str], Non
     train = dataset.load("train")
     module = load_module(recipe, run, labels)
     height, width = recipe.input.size
-    evaluated = dataset.load("val").images[:EVALUATED]
+    val = dataset.load("val")
+    evaluated = val.images[:EVALUATED]
+    percentages = percentages_of(run) or _fitted(run, module, val, recipe.export.output)
     return Network(
         name=recipe.name,
         labels=labels,
@@ -83,4 +101,6 @@ def network_of_run(run: Run, data_dir: Path | None, message: Callable[[str], Non
         limits=Limits(recipe.limits.drop_pp, recipe.limits.agreement),
         data=data_spec(recipe),
         train_data=fingerprint(train),
+        temperature=percentages.temperature,
+        unsure_below=percentages.unsure_below,
     )

@@ -14,7 +14,7 @@ from edgecnn.data.pictures import blank
 from edgecnn.data.sources import sources
 from edgecnn.edge import artifact
 from edgecnn.errors import UnusableFile, UsageError
-from edgecnn.metrics import Array, confusion, top1, topk
+from edgecnn.metrics import Array, confusion, ece, nll, softmax, top1, topk
 from edgecnn.recipe import load_recipe
 from edgecnn.run import Run
 from edgecnn.verbs.folders import find_artifact, find_run, read_export
@@ -36,6 +36,10 @@ class EvalRecord:
     top5: float
     per_class: dict[str, float]
     confusion: tuple[tuple[int, ...], ...]
+    nll: float | None = None
+    """Negative log-likelihood in nats, with the model's temperature; None where logits are not what it gives."""
+    ece: float | None = None
+    """Expected calibration error in 0..1, with the model's temperature; None for model files from elsewhere."""
     notes: tuple[str, ...] = ()
     """What was taken for granted of a model file from elsewhere, and by which engine it was run."""
     schema: str = "edgecnn.eval/1"
@@ -72,14 +76,18 @@ def evaluate(
         else _spec(data_source, VAL_FRACTION, given.height, given.width, given.resize)
     )
     pictures = _pictures(spec, opened.manifest.labels, split, limit, data_dir)
-    return _record(folder, split, opened.values(opened.raw(pictures.images)), pictures, opened.manifest.labels)
+    values = opened.values(opened.raw(pictures.images))
+    record = _record(folder, split, values, pictures, opened.manifest.labels)
+    if opened.manifest.output.kind != "logits":
+        return dataclasses.replace(record, ece=ece(values, pictures.classes))
+    return _calibrated(record, values / opened.manifest.temperature, pictures)
 
 
 def _evaluate_run(
     run: Run, split: str, data_source: str | None, limit: int | None, data_dir: Path | None
 ) -> EvalRecord:
     from edgecnn.train.checkpoint import read_state
-    from edgecnn.verbs.checkpoint import load_module, torch_outputs
+    from edgecnn.verbs.checkpoint import load_module, percentages_of, torch_outputs
 
     recipe = load_recipe(run.resolved)
     labels = read_state(run.best()).labels
@@ -88,7 +96,9 @@ def _evaluate_run(
         spec = _spec(data_source, spec.val_fraction, spec.height, spec.width, spec.resize)
     pictures = _pictures(spec, labels, split, limit, data_dir)
     logits = torch_outputs(load_module(recipe, run, labels), pictures.images)
-    return _record(run.path, split, logits, pictures, labels)
+    fitted = percentages_of(run)
+    record = _record(run.path, split, logits, pictures, labels)
+    return _calibrated(record, logits / (1.0 if fitted is None else fitted.temperature), pictures)
 
 
 def _evaluate_file(
@@ -157,6 +167,12 @@ def _spec(data_source: str, val_fraction: float, height: int, width: int, resize
 
 def _limited(pictures: Pictures, limit: int | None) -> Pictures:
     return pictures if limit is None else pictures.take(np.arange(min(limit, len(pictures))))
+
+
+def _calibrated(record: EvalRecord, logits: Array, pictures: Pictures) -> EvalRecord:
+    """With what its percentages are worth; logits by the temperature."""
+    classes = pictures.classes
+    return dataclasses.replace(record, nll=nll(logits, classes), ece=ece(softmax(logits), classes))
 
 
 def _record(model: Path, split: str, values: Array, pictures: Pictures, labels: tuple[str, ...]) -> EvalRecord:

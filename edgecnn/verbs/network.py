@@ -44,6 +44,10 @@ class Network:
     """The pictures that it was trained on; None where nobody knows."""
     train_data: str | None = None
     """Their fingerprint."""
+    temperature: float = 1.0
+    """What its logits are divided by before a softmax; 1 where nobody fitted one, and for probabilities."""
+    unsure_below: float | None = None
+    """Below this probability an answer is unsure; None where nobody knows."""
 
     def __post_init__(self) -> None:
         check_labels(self.labels)

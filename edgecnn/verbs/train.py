@@ -14,20 +14,21 @@ from typing import TYPE_CHECKING, Any
 from edgecnn import run as runs
 from edgecnn.data import Dataset, DataSpec, open_dataset
 from edgecnn.errors import MissingExtra, UnusableFile, UsageError
-from edgecnn.metrics import Array, confusion
 from edgecnn.nn.network import Network
 from edgecnn.packaged import find_recipe
 from edgecnn.recipe import Recipe, dump_recipe, load_recipe
 from edgecnn.run import Run
+from edgecnn.verbs.best import Answers, look_at
 from edgecnn.verbs.choices import choose, settings_of
 from edgecnn.verbs.recipes import at, network_of
-from edgecnn.verbs.weights import absolute_weights, find_weights
+from edgecnn.verbs.weights import absolute_weights, take_first_weights
 
 if TYPE_CHECKING:
     from torch import nn
 
     from edgecnn.train.loader import Split
     from edgecnn.train.loop import Trainer
+    from edgecnn.train.percentages import Percentages
     from edgecnn.train.processes import Processes
     from edgecnn.train.settings import Epoch, Progress, Step
 
@@ -48,6 +49,8 @@ class TrainRecord:
     macs: int
     images_per_s: float
     seconds: float
+    percentages: Percentages | None = None
+    """Fitted by the first process; None in the others."""
     schema: str = "edgecnn.train/1"
 
 
@@ -175,8 +178,9 @@ class Training:
             self.listener.message(
                 f"no better validation accuracy in {trainer.settings.patience} epochs: training ends here"
             )
-        per_class = self._looked_at(run, trainer) if self.processes.first else {}
-        return self._record(run, trainer, per_class, time.perf_counter() - started)
+        output = self.asked.recipe.export.output
+        answers = look_at(run, trainer, output) if self.processes.first else Answers({}, None)
+        return self._record(run, trainer, answers, time.perf_counter() - started)
 
     def _prepared(self) -> tuple[Trainer, Run]:
         from edgecnn.train.loader import Split
@@ -189,7 +193,7 @@ class Training:
         for note in dataset.notes:
             listener.message(f"note: {note}")
         model = _model(asked.network, asked.recipe.train.seed)
-        taken = self._first_weights(model)
+        taken = self._weights(model)
         recipe = choose(asked.recipe, asked.network, pictures, self.processes, listener.message)
         run = self._run(_lasting(recipe))
         listener.started(run.path)
@@ -197,18 +201,12 @@ class Training:
         listener.message(f"run {run.path}: {network.params:,} parameters, {network.macs / 1e6:.2f} M multiply-adds")
         return self._trainer(model, pictures, recipe, run, taken), run
 
-    def _first_weights(self, model: nn.Module) -> str | None:
-        """Take those that the recipe names; the SHA-256 of their file. A run that goes on has weights of its own."""
+    def _weights(self, model: nn.Module) -> str | None:
+        """Take the first weights that the recipe names; the SHA-256 of their file. A run that goes on has its own."""
         given, run = self.asked.recipe.model.weights, self.given_run
         if given is None or (run is not None and run.begun):
             return None
-        from edgecnn.train.weights import take_weights
-
-        path = find_weights(given)
-        taken = take_weights(path, model)
-        left = f"; the classifier ({', '.join(taken.left)}) starts anew" if taken.left else ""
-        self.listener.message(f"{taken.tensors} tensors taken from {path}{left}")
-        return taken.sha256
+        return take_first_weights(given, model, self.listener.message)
 
     def _trainer(self, model: nn.Module, pictures: Split, recipe: Recipe, run: Run, weights: str | None) -> Trainer:
         from edgecnn.train.checkpoint import Checkpoints
@@ -245,20 +243,15 @@ class Training:
         within = f", step {state.step} of {trainer.steps}" if state.step else ""
         return f"going on after epoch {state.epoch} of {settings.epochs}{within}"
 
-    def _looked_at(self, run: Run, trainer: Trainer) -> dict[str, float]:
-        """Draw the plots; the accuracy of each class that has validation pictures, by the best checkpoint."""
-        table, labels = best_confusion(run, trainer), trainer.labels
-        draw_plots(run, table, labels)
-        return {label: float(table[i, i] / table[i].sum()) for i, label in enumerate(labels) if table[i].any()}
-
-    def _record(self, run: Run, trainer: Trainer, per_class: dict[str, float], seconds: float) -> TrainRecord:
+    def _record(self, run: Run, trainer: Trainer, answers: Answers, seconds: float) -> TrainRecord:
         speeds = [line["images_per_s"] for line in run.metrics.read()]
         return TrainRecord(
             run=run.path,
             epochs=trainer.state.epoch,
             best_epoch=trainer.state.best_epoch,
             val_top1=trainer.state.best_val_top1,
-            per_class=per_class,
+            per_class=answers.per_class,
+            percentages=answers.percentages,
             params=self.asked.network.params,
             macs=self.asked.network.macs,
             images_per_s=sum(speeds) / max(1, len(speeds)),
@@ -339,20 +332,3 @@ def _model(network: Network, seed: int) -> nn.Module:
 
     torch.manual_seed(seed)
     return network.build()
-
-
-def best_confusion(run: Run, trainer: Trainer) -> Array:
-    """int64 [K, K]: how often each class (row) of the validation split is called each class, by the best checkpoint."""
-    from edgecnn.train import checkpoint
-
-    checkpoint.load_model(run.best(), trainer.measured)
-    predicted, right = trainer.val_predictions()
-    return confusion(predicted, right, len(trainer.labels))
-
-
-def draw_plots(run: Run, table: Array, labels: Sequence[str]) -> None:
-    """curves.png from metrics.jsonl; confusion.png from the best checkpoint's table."""
-    from edgecnn import plots
-
-    plots.curves(run.metrics.read(), run.path / "curves.png")
-    plots.confusion(table, labels, run.path / "confusion.png")
