@@ -13,8 +13,10 @@ from edgecnn.metrics import (
     agreement,
     confusion,
     drop_interval,
+    ece,
     mcnemar,
     median_interval,
+    nll,
     softmax,
     steps,
     ties,
@@ -76,6 +78,32 @@ def test_softmax_is_scipy_s_and_does_not_overflow() -> None:
     logits = np.random.default_rng(0).normal(0, 300, (20, 7))
     np.testing.assert_allclose(softmax(logits), special.softmax(logits, axis=1), rtol=1e-12)
     assert softmax(np.array([1000.0, 0.0])).tolist() == [1.0, 0.0]
+
+
+def test_nll_is_scipy_s_and_does_not_overflow() -> None:
+    rng = np.random.default_rng(0)
+    logits, classes = rng.normal(0, 30, (50, 7)), rng.integers(0, 7, 50)
+    expected = -special.log_softmax(logits, axis=1)[np.arange(50), classes].mean()
+    assert nll(logits, classes) == pytest.approx(expected, rel=1e-12)
+    assert nll(np.array([[1000.0, 0.0]]), np.array([1])) == pytest.approx(1000.0)
+    assert nll(np.array([[200, 100]], np.uint8), np.array([1])) == pytest.approx(100.0)
+
+
+def test_ece_by_hand() -> None:
+    """Two bins: 0.9 twice, once right, and 0.6 twice, both right; a bin is as heavy as its pictures are many."""
+    sure = np.array([[0.9, 0.1], [0.1, 0.9], [0.6, 0.4], [0.4, 0.6], [0.6, 0.4], [1.0, 0.0]])
+    classes = np.array([0, 0, 0, 1, 0, 0])
+    expected = 2 / 6 * abs(0.5 - 0.9) + 3 / 6 * abs(1.0 - 0.6) + 1 / 6 * 0.0
+    assert ece(sure, classes) == pytest.approx(expected)
+    assert ece(sure, classes, bins=1) == pytest.approx(abs(5 / 6 - sure.max(axis=1).mean()))
+
+
+def test_ece_of_honest_probabilities_is_near_nothing() -> None:
+    rng = np.random.default_rng(0)
+    honest = softmax(rng.normal(0, 2, (20_000, 5)))
+    classes = (honest.cumsum(axis=1) < rng.random((20_000, 1))).sum(axis=1)
+    assert ece(honest, classes) < 0.015
+    assert ece(softmax(3 * np.log(honest)), classes) > 0.1, "overconfidence is seen"
 
 
 # --- McNemar ----------------------------------------------------------------------------------------------------------

@@ -145,6 +145,8 @@ WRONG = {
         "4:10",
         "limits.agreement: Input should be less than",
     ),
+    "no layer": ("train: {freeze: 0}", "4:9", "train.freeze: expected how many of the first layers, 'backbone'"),
+    "a truth value for layers": ("train: {freeze: true}", "4:9", "a layer's name, got True"),
     "an unknown section": ("x: 1", "4:1", "unknown key 'x'"),
 }
 
@@ -153,6 +155,20 @@ WRONG = {
 def test_wrong_types_and_values(line: str, place: str, words: str, tmp_path: Path) -> None:
     path = written(tmp_path, f"name: a\ndata: {{source: cifar10}}\nmodel: {{arch: ds_cnn}}\n{line}\n")
     assert_said(problems(path), (place, words))
+
+
+@pytest.mark.parametrize("freeze", [3, "backbone", "block4", None])
+def test_fine_tuning_goes_there_and_back(freeze: int | str | None, tmp_path: Path) -> None:
+    text = "null" if freeze is None else freeze
+    path = written(
+        tmp_path,
+        f"name: a\ndata: {{source: cifar10}}\nmodel: {{arch: ds_cnn, weights: photos-96}}\ntrain: {{freeze: {text}}}\n",
+    )
+    recipe = load_recipe(path)
+    assert (recipe.model.weights, recipe.train.freeze) == ("photos-96", freeze)
+    path.write_text(dump_recipe(recipe))
+    assert load_recipe(path) == recipe
+    assert load_recipe(path, {"model.weights": None}).model.weights is None
 
 
 def test_one_of_two(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -10,11 +11,13 @@ import torch
 from torchvision.transforms import v2
 
 from edgecnn.data import Pictures
-from edgecnn.train.augment import AUGMENTATIONS, Augment
+from edgecnn.recipe.schema import Augmentation
+from edgecnn.train.augment import AUGMENTATIONS, Augment, random_resized_crop
 from edgecnn.train.batches import batch_of, order
 from edgecnn.train.loader import Loader, normalise
 
 CPU = torch.device("cpu")
+ADJUSTMENTS = (v2.functional.adjust_brightness, v2.functional.adjust_contrast, v2.functional.adjust_saturation)
 
 
 def noise(count: int, height: int, width: int) -> Pictures:
@@ -98,6 +101,83 @@ def test_cutout_greys_a_quarter_of_the_side() -> None:
         assert 60 <= len(rows) <= 64, "a few pixels may be grey by themselves"
 
 
+class Drawn:
+    """A batch of one picture whose draws are given."""
+
+    pictures = np.arange(1)
+
+    def __init__(self, *values: float) -> None:
+        self._values = iter(values)
+
+    def draw(self, what: int) -> Drawn:
+        return self
+
+    def uniform(self, low: float, high: float, size: int | tuple[int, int]) -> np.ndarray:
+        """As numpy's, within the limits; values not given are no longer asked for."""
+        made = np.array([next(self._values) for _ in range(int(np.prod(size)))]).reshape(size)
+        assert ((low <= made) & (made <= high)).all()
+        return made
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "top", "left", "tall", "wide"),
+    [(32, 32, 4, 8, 20, 16), (48, 64, 0, 10, 36, 54), (40, 40, 15, 0, 25, 25), (32, 32, 0, 0, 32, 32)],
+)
+def test_a_resized_crop_is_torchvisions(height: int, width: int, top: int, left: int, tall: int, wide: int) -> None:
+    """In one known window; at its border we read the pixels beyond it, torchvision repeats the last ones."""
+    picture = torch.from_numpy(noise(1, height, width).images)
+    share = tall / height, wide / width
+    middle = (2 * top + tall) / height - 1, (2 * left + wide) / width - 1
+    moved = [at / (1 - part) if part < 1 else 0.0 for at, part in zip(middle, share, strict=True)]
+    drawn = Drawn(share[0] * share[1], np.log(share[1] / share[0]), *moved)
+    found = random_resized_crop(picture, drawn, np.arange(1))[0].int()  # type: ignore[arg-type]
+    planes = picture[0].permute(2, 0, 1)
+    expected = v2.functional.resized_crop(planes, top, left, tall, wide, [height, width]).permute(1, 2, 0).int()
+    inner = (slice(3, height - 3), slice(3, width - 3))
+    assert (found[inner] - expected[inner]).abs().max() <= 2
+    shifted = v2.functional.resized_crop(planes, top, left + 1, tall, wide - 1, [height, width]).permute(1, 2, 0).int()
+    assert (found[inner] - shifted[inner]).abs().max() > 20, "a window a pixel off would be seen"
+
+
+def test_resized_crops_are_of_many_sizes_and_places() -> None:
+    """What is read of a picture whose pixels are their own coordinates: the window, by its corners."""
+    side, count = 64, 400
+    rows, columns = np.mgrid[0:side, 0:side] * 4
+    picture = np.stack([rows, columns, rows * 0], axis=2).astype(np.uint8)
+    pictures = Pictures(np.stack([picture] * count), np.zeros(count, int), tuple(map(str, range(count))))
+    after = changed(pictures, "random_resized_crop").astype(float) / 4
+    tall = (after[:, -8, 0, 0] - after[:, 7, 0, 0]) / (side - 15)
+    wide = (after[:, 0, -8, 1] - after[:, 0, 7, 1]) / (side - 15)
+    area, aspect = tall * wide, wide / tall
+    assert area.min() > 0.27
+    assert area.max() < 1.03
+    assert 0.55 < area.mean() < 0.7, "uniform in 0.3..1, less what was cut down to fit"
+    assert 0.7 < aspect.min() < 0.8
+    assert 1.25 < aspect.max() < 1.4
+    centre = after[:, side // 2, side // 2, :2]
+    small = area < 0.5
+    assert centre[small].std(axis=0).min() > 5, "and they lie everywhere"
+    assert np.abs(centre.mean(axis=0) - side / 2).max() < 2
+
+
+def test_color_jitter_is_torchvisions_three_adjustments() -> None:
+    """Of floats: those of bytes cut off what is behind the comma three times."""
+    pictures = noise(30, 16, 16)
+    factors = batch_of(np.arange(30), 30, 1, 2, 0).draw(6).uniform(0.6, 1.4, (3, 30))
+    assert factors.min() < 0.65
+    assert factors.max() > 1.35
+    after = changed(pictures, "color_jitter")
+    assert after.dtype == np.uint8
+    for i, (picture, found) in enumerate(zip(pictures.images, after, strict=True)):
+        expected = torch.from_numpy(picture).permute(2, 0, 1) / 255
+        for adjust, factor in zip(ADJUSTMENTS, factors[:, i], strict=True):
+            expected = adjust(expected, factor)
+        apart = np.abs(255 * expected.permute(1, 2, 0).numpy() - found.astype(float))
+        assert apart.max() <= 0.51, "rounded once"
+        other = ADJUSTMENTS[0](torch.from_numpy(picture).permute(2, 0, 1), 1.0 + 0.1).permute(1, 2, 0).numpy()
+        assert np.abs(other.astype(int) - found.astype(int)).max() > 5, "other factors would be seen"
+
+
 def test_random_augment_is_torchvisions_by_the_pictures_own_seed() -> None:
     pictures = noise(12, 32, 32)
     after = changed(pictures, "random_augment")
@@ -129,9 +209,13 @@ def test_mixing_is_with_the_picture_before_in_the_batch(name: str) -> None:
             assert float(mine.float().mean()) == pytest.approx(own, abs=1e-6)
 
 
+def test_a_recipe_may_name_each_of_them() -> None:
+    assert set(AUGMENTATIONS) == set(get_args(Augmentation))
+
+
 def test_seed_epoch_and_step_decide_everything_and_torch_has_no_say() -> None:
     pictures = noise(24, 32, 32)
-    names = ("crop", "flip", "cutout", "random_augment", "mixup", "cutmix")
+    names = tuple(name for name in AUGMENTATIONS if name != "alternating_flip")
     loader = Loader(pictures, 10, names, CPU)
 
     def loaded(seed: int, epoch: int, step: int) -> torch.Tensor:
