@@ -2,6 +2,7 @@
 
 call ANSWER PULSE     edgecnn.edge.child's other side
 bench                 edgecnn.edge.measure.process: requests on stdin, answers on stdout
+capture, infer        edgecnn.edge.camera.capture and .inference: a request on stdin, answers on stdout
 """
 
 from __future__ import annotations
@@ -20,6 +21,14 @@ def main(arguments: list[str]) -> None:
         from edgecnn.edge.measure.process import serve
 
         serve()
+    elif verb == "capture":
+        from edgecnn.edge.camera import capture
+
+        capture.serve()
+    elif verb == "infer":
+        from edgecnn.edge.camera import inference
+
+        inference.serve()
     else:
         raise SystemExit(f"'{verb}' is nothing that edgecnn.edge does")
 

@@ -123,8 +123,11 @@ class Artifact:
     def probabilities(self, image: Array) -> Array:
         """A picture of any size, uint8 [H, W, 3] RGB -> float32 [K]."""
         given = self.manifest.input
-        fitted = pixels.fit(image, given.height, given.width, given.resize)
-        values = self.values(self.raw(fitted[None]))[0]
+        return self.answer(pixels.fit(image, given.height, given.width, given.resize)[None])
+
+    def answer(self, fitted: Array) -> Array:
+        """One picture at the model's size, uint8 [1, H, W, 3] -> the probability of each class, float32 [K]."""
+        values = self.values(self._session.run(fitted))[0]
         return softmax(values / self.manifest.temperature) if self.manifest.output.kind == "logits" else values
 
     def predict(self, image: Array, top: int = 5) -> tuple[Prediction, ...]:

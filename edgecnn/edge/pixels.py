@@ -137,6 +137,11 @@ def check_rule(resize: str) -> None:
         raise UsageError(f"there is no resize rule '{resize}'{nearest(resize, RESIZE_RULES)}")
 
 
+def fit_into(out: Image, image: Image, resize: str) -> None:
+    """Write what `fit` returns into `out`, uint8 [height, width, 3]: a buffer that is made once."""
+    np.copyto(out, fit(image, out.shape[0], out.shape[1], resize))
+
+
 def fit(image: Image, height: int, width: int, resize: str) -> Image:
     """Bring a uint8 [H, W, 3] picture to [height, width, 3], contiguous; the very same pixels where the size matches.
 

@@ -5,7 +5,8 @@ A new kind is one file here with `SOURCE`, an object that has the parts of `Kind
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import importlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol
@@ -76,9 +77,13 @@ def kinds() -> Mapping[str, Kind]:
     return discover(__name__, "SOURCE")
 
 
-def find_kind(text: str) -> Kind:
-    """The kind that a text names; UsageError with how each is written where there is none."""
-    for kind in kinds().values():
+def find_kind(text: str, further: Sequence[str] = ()) -> Kind:
+    """The kind that a text names; UsageError with how each is written where there is none.
+
+    further: kinds from elsewhere, each as `module:attribute`, which come before those of this folder.
+    """
+    elsewhere = [getattr(importlib.import_module(module), name) for module, name in (p.split(":") for p in further)]
+    for kind in (*elsewhere, *kinds().values()):
         if kind.claims(text):
             return kind
     known = ", ".join(kind.usage for kind in kinds().values())

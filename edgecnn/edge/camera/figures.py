@@ -1,0 +1,131 @@
+"""How the camera is doing, over the last seconds and in all: rates, ages, the time of each stage, what was dropped."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgecnn.edge.camera.live import Health, Result
+from edgecnn.edge.camera.slot import Slot
+from edgecnn.edge.measure.sensors import Sensors
+
+SECONDS = 5.0
+"""How far views look back."""
+KEPT = 4096
+"""Answers that are looked back on, at most: more would be memory that grows."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A session of the camera, from the first answer on.
+
+    frames: unique ones that came; dropped: the share of them that was not answered, in 0..1. Ages and stages, in
+    milliseconds, are medians (and the 90th percentile) of the last 4,096 answers; None where there was none.
+    """
+
+    frames: int
+    results: int
+    seconds: float
+    frames_per_s: float
+    results_per_s: float
+    dropped: float
+    age_p50_ms: float | None
+    age_p90_ms: float | None
+    stages_ms: Mapping[str, float]
+    restarts: int
+    schema: str = "edgecnn.camera-summary/1"
+
+
+class Figures:
+    """Takes in answers; tells how it goes."""
+
+    def __init__(self, slot: Slot) -> None:
+        self._slot, self._sensors = slot, Sensors()
+        self._first: tuple[int, int] | None = None
+        self._results = 0
+        self._answers: deque[tuple[int, Result]] = deque(maxlen=KEPT)
+        self._counts: deque[tuple[int, int]] = deque(maxlen=64)
+        """Times, and how many unique frames had come by then."""
+
+    def add(self, result: Result) -> None:
+        """One more answer."""
+        now = time.monotonic_ns()
+        if self._first is None:
+            self._first = now, self._slot.unique - 1
+        self._results += 1
+        self._answers.append((now, result))
+
+    def health(self, state: str, message: str, source: str, restarts: int) -> Health:
+        """Of the last seconds."""
+        now = time.monotonic_ns()
+        recent = [result for when, result in self._answers if now - when <= SECONDS * 1e9]
+        frames_per_s, seconds = self._frames_per_s(now)
+        results_per_s = len(recent) / seconds if seconds else None
+        ages = [result.age_ms for result in recent]
+        return Health(
+            state,
+            message,
+            source,
+            frames_per_s,
+            results_per_s,
+            _dropped(frames_per_s, results_per_s),
+            percentile(ages, 50),
+            percentile(ages, 90),
+            medians(recent),
+            self._sensors.temperature_c(),
+            self._sensors.throttled(),
+            restarts,
+        )
+
+    def summary(self, restarts: int) -> Summary:
+        """In all."""
+        now = time.monotonic_ns()
+        began, frames_before = self._first or (now, self._slot.unique)
+        seconds, frames = (now - began) * 1e-9, self._slot.unique - frames_before
+        kept = [result for _, result in self._answers]
+        ages = [result.age_ms for result in kept]
+        return Summary(
+            frames=frames,
+            results=self._results,
+            seconds=seconds,
+            frames_per_s=frames / seconds if seconds else 0.0,
+            results_per_s=self._results / seconds if seconds else 0.0,
+            dropped=max(0.0, 1 - self._results / frames) if frames else 0.0,
+            age_p50_ms=percentile(ages, 50),
+            age_p90_ms=percentile(ages, 90),
+            stages_ms=medians(kept),
+            restarts=restarts,
+        )
+
+    def _frames_per_s(self, now_ns: int) -> tuple[float | None, float]:
+        """Unique frames a second since the oldest look that is within the last seconds, and how long ago that was."""
+        self._counts.append((now_ns, self._slot.unique))
+        while len(self._counts) > 2 and now_ns - self._counts[0][0] > SECONDS * 1e9:
+            self._counts.popleft()
+        before, count = self._counts[0]
+        seconds = (now_ns - before) * 1e-9
+        return ((self._slot.unique - count) / seconds if seconds > 0 else None), min(seconds, SECONDS)
+
+
+def _dropped(frames_per_s: float | None, results_per_s: float | None) -> float | None:
+    if not frames_per_s or results_per_s is None:
+        return None
+    return min(1.0, max(0.0, 1.0 - results_per_s / frames_per_s))
+
+
+def percentile(values: Sequence[float], q: float) -> float | None:
+    """The q-th percentile, interpolated; None of nothing."""
+    return float(np.percentile(values, q)) if values else None
+
+
+def medians(results: Sequence[Result]) -> dict[str, float]:
+    """The median of each stage, in milliseconds."""
+    names = dict.fromkeys(name for result in results for name in result.stages_ms)
+    return {
+        name: float(np.median([result.stages_ms[name] for result in results if name in result.stages_ms]))
+        for name in names
+    }
