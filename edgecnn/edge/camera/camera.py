@@ -146,6 +146,12 @@ class Camera:
         return self._figures.summary(self._restarts)
 
     @property
+    def pids(self) -> tuple[int, ...]:
+        """The processes at work now."""
+        keepers = (self._capture, self._inference)
+        return tuple(keeper.process.pid for keeper in keepers if keeper.process is not None)
+
+    @property
     def _restarts(self) -> int:
         return self._capture.revival.restarts + self._inference.revival.restarts
 
