@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol
 
+from edgecnn.edge.camera.addresses import shown
 from edgecnn.edge.camera.frames import Captured
 from edgecnn.errors import UsageError
 from edgecnn.registry import discover
@@ -33,6 +34,13 @@ class Wanted:
     fast: bool = False
     loop: bool = False
     pictures_per_s: float = 2.0
+
+    def __post_init__(self) -> None:
+        """UsageError for a size or a rate that is not positive."""
+        for what in ("width", "height", "fps", "pictures_per_s"):
+            value = getattr(self, what)
+            if value is not None and not value > 0:
+                raise UsageError(f"a source's {what} must be more than 0, not {value:g}")
 
 
 class Source(Protocol):
@@ -67,8 +75,9 @@ class Kind(Protocol):
     def open(self, text: str, wanted: Wanted) -> Source:
         """Open it.
 
-        DeviceError where it does not answer: what was tried, which cameras there are, what to install; UnusableFile
-        for a file or folder that can't be used.
+        DeviceError where it does not answer, which may pass: what was tried, which cameras there are. What does not
+        pass: UnusableFile for a file or folder that can't be used, UsageError for an option that there is not or a
+        library that is missing, with what to install.
         """
 
 
@@ -87,4 +96,15 @@ def find_kind(text: str, further: Sequence[str] = ()) -> Kind:
         if kind.claims(text):
             return kind
     known = ", ".join(kind.usage for kind in kinds().values())
-    raise UsageError(f"'{text}' is no source; there are {known}")
+    raise UsageError(f"'{shown(text)}' is no source; there are {known}")
+
+
+def address(kind: Kind) -> str:
+    """The module that a kind is in, by which another process finds it (`kind_at`)."""
+    return type(kind).__module__
+
+
+def kind_at(module: str) -> Kind:
+    """What a module calls `SOURCE`: a kind of this folder, or a test's."""
+    kind: Kind = importlib.import_module(module).SOURCE
+    return kind
