@@ -156,14 +156,14 @@ def fit(image: Image, height: int, width: int, resize: str) -> Image:
     if image.shape[:2] == (height, width):
         return np.ascontiguousarray(image)
     if resize == "crop":
-        return _resize(_centre_crop(image, height, width), height, width)
+        return _resize(centre_crop(image, height, width), height, width)
     if resize == "letterbox":
         return _letterbox(image, height, width)
     return _resize(image, height, width)
 
 
-def _centre_crop(image: Image, height: int, width: int) -> Image:
-    """The largest centred part of `image` with the aspect height : width, to the nearest pixel."""
+def centre_crop(image: Image, height: int, width: int) -> Image:
+    """The largest centred part of `image` with the aspect height : width, to the nearest pixel; a view of it."""
     have_height, have_width = image.shape[:2]
     crop_height, crop_width = have_height, have_width
     if have_width * height > have_height * width:

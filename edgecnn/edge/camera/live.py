@@ -52,6 +52,8 @@ class Health:
     throttled: bool | None = None
     restarts: int = 0
     """How often capture or inference was started anew."""
+    absent: Mapping[str, str] = field(default_factory=dict)
+    """Why a figure could not be had, by its name here."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ class ModelCard:
     threads: int
     precision: str
     input: str
-    """Such as `96x96 crop`."""
+    """Height x width and the rule of edge/pixels.py: `96x96 crop`."""
     labels: tuple[str, ...]
 
 
