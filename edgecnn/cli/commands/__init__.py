@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from edgecnn import __version__
+from edgecnn.cli.commands.camera import camera
 from edgecnn.cli.commands.data import data
 from edgecnn.cli.commands.devices import devices
 from edgecnn.cli.commands.doctor import doctor
@@ -23,8 +24,9 @@ def edgecnn() -> None:
     edgecnn verify                            accuracy and parity on the test split, certified
     edgecnn bench                             latency, memory and size in every runtime, on this machine
     edgecnn predict cifar10-ds PICTURE        a packaged model on your picture
+    edgecnn camera cifar10-ds                 what a camera sees, live
     """
 
 
-for command in (train, inspect, evaluate, export, verify, bench, compare, predict, data, devices, doctor):
+for command in (train, inspect, evaluate, export, verify, bench, compare, predict, camera, data, devices, doctor):
     edgecnn.add_command(command)

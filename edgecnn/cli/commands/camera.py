@@ -48,7 +48,7 @@ def split_actions(args: list[str]) -> tuple[list[str], tuple[tuple[str, ...], ..
 @click.option("--view", type=click.Choice(["window", "web", "none"]), help="Default: window if there is a display.")
 @click.option("--runtime", help="litert, onnxruntime or openvino (default: the first that reads the file).")
 @click.option("--threads", type=click.IntRange(1, 1024), help="For the model (default: all cores but one).")
-@click.option("--frame-size", type=SIZE, help="HEIGHTxWIDTH to ask the camera for (default: its usual).")
+@click.option("--frame-size", type=SIZE, metavar="WIDTHxHEIGHT", help="To ask the camera for: 640x480.")
 @click.option("--fps", type=click.FloatRange(0.1, 1000), help="Frames a second to ask the camera for.")
 @click.option("--fast", is_flag=True, help="A video file: every frame, as fast as they go, not at its own pace.")
 @click.option("--loop/--once", default=None, help="A file or folder: from the start again (default: while watched).")
@@ -95,8 +95,7 @@ def split_actions(args: list[str]) -> tuple[list[str], tuple[tuple[str, ...], ..
 @click.option("--host", default="127.0.0.1", show_default=True, help="The page's address; another one needs its token.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="The page's port.")
 @voice
-@click.pass_context
-def camera(ctx: click.Context, model: str | None, voice: Voice, **asked: Any) -> None:
+def camera(model: str | None, voice: Voice, **asked: Any) -> None:
     """Classify what a camera sees, live: in a window, in a web page, or as lines of JSON (--view none).
 
     \b
@@ -110,11 +109,11 @@ def camera(ctx: click.Context, model: str | None, voice: Voice, **asked: Any) ->
     {probability} in ARGS are replaced. It reaches to the next --on, to a ';' or to the end of the line.
     """
     from edgecnn.cli import show, show_camera
-    from edgecnn.verbs.camera import Options
+    from edgecnn.edge.camera.session import Options
     from edgecnn.verbs.camera import camera as verb
 
-    height, width = asked.pop("frame_size") or (None, None)
-    options = Options(actions=ctx.meta[ON], height=height, width=width, **asked)
+    width, height = asked.pop("frame_size") or (None, None)
+    options = Options(actions=click.get_current_context().meta[ON], height=height, width=width, **asked)
     none = options.view == "none"
     summary = verb(model, options, result=show_camera.line if none else show_camera.nothing, message=voice.message)
     if none:

@@ -131,7 +131,9 @@ class CaptureKeeper(Keeper):
             self.end()
 
     def gone(self, why: str, pause_s: float) -> None:
-        """The page and the terminal say so."""
+        """The page and the terminal say so; DeviceError where it has never opened: then it is no camera that was lost."""
+        if not self._ever_opened:
+            raise DeviceError(f"{self._request.source}: {why}; look whether another program can open it")
         self.state = "stalled"
         self.message = f"{self.description}: {why}; opening it again in {pause_s:g} s"
         self._say(self.message)

@@ -67,7 +67,7 @@ class Session:
         """
         manifest = read_manifest(artifact)
         find_kind(options.source)
-        self.view = _view(options.view, say)
+        self.view = _view(options.view)
         self._options, self._result, self._say = options, result, say
         self._live = Live(_card(manifest, options))
         parsed = (parse(on[0], on[1:], manifest.labels, options.cooldown_s) for on in options.actions if on)
@@ -162,18 +162,18 @@ class Session:
         )
 
 
-def _view(asked: str | None, say: Callable[[str], None]) -> str:
+def _view(asked: str | None) -> str:
     """The view asked for, or a window where one can be opened, else the page."""
-    from edgecnn.edge.camera.views import window
-
     if asked is not None and asked not in VIEWS:
         raise UsageError(f"there is no view '{asked}'{nearest(asked, VIEWS)}")
-    hindrance = window.hindrance() if asked in (None, "window") else None
+    if asked in ("web", "none"):
+        return asked
+    from edgecnn.edge.camera.views import window
+
+    hindrance = window.hindrance()
     if asked == "window" and hindrance is not None:
         raise UsageError(f"no window can be opened: {hindrance}; use --view web")
-    if asked is None:
-        return "window" if hindrance is None else "web"
-    return asked
+    return "web" if hindrance is not None else "window"
 
 
 def _card(manifest: Manifest, options: Options) -> ModelCard:
