@@ -53,6 +53,7 @@ def result(run: Path) -> dict[str, Any]:
     """
     made = Run(run)
     found: dict[str, Any] = {"batches": made.batches.path.read_text(), "recipe": made.resolved.read_text()}
+    found["percentages"] = made.percentages.read_text()
     found["epochs"] = [{k: v for k, v in line.items() if k not in TIMES} for line in made.metrics.read()]
     for kept in ("last", "best"):
         for file in sorted((run / "checkpoints" / kept).iterdir()):
