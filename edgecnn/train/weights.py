@@ -44,8 +44,8 @@ def take_weights(path: Path, model: nn.Module) -> Taken:
     if misfits:
         more = f" and {len(misfits) - SAID} more" if len(misfits) > SAID else ""
         raise UnusableFile(
-            f"{path}: does not fit the recipe's model in {len(misfits)} of {len(wanted)} tensors: "
-            f"{'; '.join(misfits[:SAID])}{more}; set 'model' to what the weights were trained in"
+            f"{path}: {len(misfits)} tensors do not fit the recipe's model: {'; '.join(misfits[:SAID])}{more}; set "
+            "'model' to what the weights were trained in"
         )
     with torch.no_grad():
         for name in taken:

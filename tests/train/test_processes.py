@@ -96,6 +96,18 @@ def test_two_processes_learn_what_one_does(
     assert len(seen[0]) == steps
 
 
+def test_two_processes_freeze_what_one_does(server: Forks, asked: Path, tmp_path: Path) -> None:
+    more = (*FULL_RATE, "train.freeze=2", "train.ema=0.9")
+    one = trained(server, tmp_path / "one", asked, 1, paired=False, more=more)
+    two = trained(server, tmp_path / "two", asked, 1, paired=True, more=more)
+    start = trained(server, tmp_path / "start", asked, 1, paired=False, more=(*more, "train.lr0=1e-30"))
+    assert apart(one, two) <= 1e-5
+    first, last = (load_file(run / "checkpoints/last/model.safetensors") for run in (start, two))
+    floats = [name for name in first if first[name].is_floating_point()]
+    still = [name for name in floats if torch.equal(first[name], last[name])]
+    assert still == [name for name in floats if name.startswith(("conv_1.", "inverted_residual_2."))]
+
+
 def test_without_shared_statistics_two_processes_learn_something_else(
     server: Forks, asked: Path, tmp_path: Path
 ) -> None:

@@ -181,7 +181,7 @@ def test_another_width_is_one_sentence_and_leaves_no_run(tuned: Tuned, tmp_path:
     left = command("train", wide)
     assert left.code == 3
     assert left.err.count("\n") == 1
-    assert "does not fit the recipe's model in 6 of " in left.err
+    assert ": 6 tensors do not fit the recipe's model: " in left.err
     assert "conv_1.conv.weight is [8, 3, 3, 3] instead of [12, 3, 3, 3]" in left.err
     with pytest.raises(UnusableFile):
         train(wide, root=tmp_path / "runs")
