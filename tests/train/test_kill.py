@@ -129,6 +129,22 @@ def test_killed_at_random_moments(server: Forks, tmp_path: Path, processes: int,
         shutil.rmtree(folder)
 
 
+def test_killed_with_first_weights_and_frozen_layers(server: Forks, tmp_path: Path) -> None:
+    """The weights lie elsewhere by the time that the run is resumed: they are taken once."""
+    path = small(tmp_path)
+    assert server.run(["train", path, "--seed", "5"], tmp_path).codes == (0,)
+    shutil.move(tmp_path / "runs/small", tmp_path / "source")
+    asked = ["train", path, "model.weights=source", "train.freeze=1"]
+    assert server.run(asked, tmp_path).codes == (0,)
+    shutil.move(tmp_path / "runs", tmp_path / "whole")
+    killed = server.run(asked, tmp_path, signal_after=0.02, once_there_is=SAVED)
+    assert killed.codes == (-signal.SIGKILL,), killed.said
+    shutil.move(tmp_path / "source", tmp_path / "elsewhere")
+    resumed = server.run(["train", "runs/small"], tmp_path)
+    assert resumed.codes == (0,), resumed.said
+    assert result(tmp_path / "runs/small") == result(tmp_path / "whole/small")
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_saves_within_a_step(server: Forks, tmp_path: Path, number: int, code: int) -> None:
     path = small(tmp_path)
