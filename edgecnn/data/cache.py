@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from edgecnn.data.pictures import Broken, blank
 from edgecnn.data.places import decoded_dir
-from edgecnn.edge import headers, pixels
+from edgecnn.edge import exif, headers, pixels
 from edgecnn.edge.machine import free_memory
 from edgecnn.errors import OutOfResources, UnusableFile
 from edgecnn.records import disk_errors, need_space, read_json, sha256, sha256_file, sync_folder, write_json
@@ -126,7 +126,7 @@ def decoder() -> str:
     """What turns a file into pixels: our code by its hashes, so that no change is forgotten, and OpenCV's version."""
     import cv2
 
-    ours = (sha256_file(Path(module.__file__ or "")) for module in (pixels, headers))
+    ours = (sha256_file(Path(module.__file__ or "")) for module in (pixels, headers, exif))
     return " ".join((*ours, cv2.__version__))
 
 

@@ -3,7 +3,7 @@
 Decoders allocate what a header claims, and OpenCV silently fills the missing part of a truncated file with grey. So the
 size is read here first, and the file is walked to its end: a decompression bomb or half a download is found before a
 pixel is made. Sources: ITU-T T.81 (JPEG), the PNG specification (W3C, third edition), RFC 9649 (WebP),
-Microsoft's BITMAPINFOHEADER (BMP), CIPA DC-008 (EXIF).
+Microsoft's BITMAPINFOHEADER (BMP). What an EXIF block holds, exif.py reads.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ import re
 import struct
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
+from edgecnn.edge.exif import orientation
 from edgecnn.errors import UnusableFile
 
 SUPPORTED = "JPEG, PNG, WebP and BMP"
@@ -131,15 +133,21 @@ def _jpeg_segments(content: bytes) -> Iterator[tuple[int, int, int]]:
 
 
 def _jpeg_header(content: bytes) -> Header:
-    size, orientation = None, 1
-    for marker, start, end in _jpeg_segments(content):
+    size = None
+    for marker, start, _ in _jpeg_segments(content):
         if marker in _FRAMES and size is None:
             size = struct.unpack_from(">HH", content, start + 1)
-        if marker == _APP1 and content[start : start + 6] == b"Exif\0\0":
-            orientation = _orientation(content[start + 6 : end])
     if size is None:
         raise ValueError("it has no frame header")
-    return Header("JPEG", size[1], size[0], orientation)
+    return Header("JPEG", size[1], size[0], orientation(_jpeg_exif(content)))
+
+
+def _jpeg_exif(content: bytes) -> bytes:
+    found = b""
+    for marker, start, end in _jpeg_segments(content):
+        if marker == _APP1 and content[start : start + 6] == b"Exif\0\0":
+            found = content[start + 6 : end]
+    return found
 
 
 def _jpeg_end(content: bytes) -> bool:
@@ -173,14 +181,16 @@ def _png_header(content: bytes) -> Header:
     kind, width, height = struct.unpack_from(">4sII", content, 12)
     if kind != b"IHDR":
         raise ValueError("its first chunk is not IHDR")
-    orientation = 1
-    try:
+    return Header("PNG", width, height, orientation(_png_exif(content)))
+
+
+def _png_exif(content: bytes) -> bytes:
+    found = b""
+    with suppress(struct.error):  # check_whole says so, once the size is known to be sane
         for kind, start, end in _png_chunks(content):
             if kind == b"eXIf":
-                orientation = _orientation(content[start:end])
-    except struct.error:  # check_whole says so, once the size is known to be sane
-        pass
-    return Header("PNG", width, height, orientation)
+                found = content[start:end]
+    return found
 
 
 def _png_end(content: bytes) -> bool:
@@ -203,16 +213,22 @@ def _webp_chunks(content: bytes) -> Iterator[tuple[bytes, int, int]]:
 
 
 def _webp_header(content: bytes) -> Header:
-    size, orientation = None, 1
-    for kind, start, end in _webp_chunks(content):
+    size = None
+    for kind, start, _ in _webp_chunks(content):
         size = size or _webp_size(content, kind, start)
         if kind in (b"ANIM", b"ANMF"):
             raise ValueError("it is an animation; save one of its frames")
-        if kind == b"EXIF":
-            orientation = _orientation(content[start:end].removeprefix(b"Exif\0\0"))
     if size is None:
         raise struct.error
-    return Header("WebP", *size, orientation)
+    return Header("WebP", *size, orientation(_webp_exif(content)))
+
+
+def _webp_exif(content: bytes) -> bytes:
+    found = b""
+    for kind, start, end in _webp_chunks(content):
+        if kind == b"EXIF":
+            found = content[start:end].removeprefix(b"Exif\0\0")
+    return found
 
 
 def _webp_size(content: bytes, kind: bytes, start: int) -> tuple[int, int] | None:
@@ -259,18 +275,7 @@ def _bmp_end(content: bytes) -> bool:
 # --- EXIF ------------------------------------------------------------------------------------------------------------
 
 
-def _orientation(tiff: bytes) -> int:
-    """EXIF's Orientation (tag 0x0112, a SHORT in the first directory); 1, as it lies, where there is none."""
-    order = {b"II": "<", b"MM": ">"}.get(tiff[:2])
-    if order is None:
-        return 1
-    try:
-        (directory,) = struct.unpack_from(f"{order}I", tiff, 4)
-        (entries,) = struct.unpack_from(f"{order}H", tiff, directory)
-        for entry in range(entries):
-            tag, kind, _, value = struct.unpack_from(f"{order}HHIH", tiff, directory + 2 + 12 * entry)
-            if tag == 0x0112 and kind == 3:
-                return int(value) if 1 <= value <= 8 else 1
-    except struct.error:
-        pass
-    return 1
+def exif_block(content: bytes, header: Header) -> bytes:
+    """The EXIF block of a picture file with this header, for exif.py; empty where it has none."""
+    blocks = {"JPEG": _jpeg_exif, "PNG": _png_exif, "WebP": _webp_exif}
+    return blocks[header.format](content) if header.format in blocks else b""
