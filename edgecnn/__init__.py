@@ -17,6 +17,7 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOMES = {
+    "new": "edgecnn.verbs.new",
     "train": "edgecnn.verbs.train",
     "export": "edgecnn.verbs.export",
     "verify": "edgecnn.verbs.verify",
@@ -27,7 +28,19 @@ _HOMES = {
     "compare": "edgecnn.verbs.compare",
     "load": "edgecnn.edge.artifact",
 }
-__all__ = ["__version__", "bench", "compare", "evaluate", "export", "inspect", "load", "predict", "train", "verify"]
+__all__ = [
+    "__version__",
+    "bench",
+    "compare",
+    "evaluate",
+    "export",
+    "inspect",
+    "load",
+    "new",
+    "predict",
+    "train",
+    "verify",
+]
 
 
 with contextlib.suppress(ModuleNotFoundError):  # a device has no such room

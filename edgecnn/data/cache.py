@@ -108,14 +108,14 @@ def close_up(images: Images, left_out: Sequence[int]) -> None:
             images[to] = images[place]
 
 
-def state_of(root: Path, paths: Sequence[Path], height: int, width: int, resize: str) -> str:
-    """SHA-256 over the files' names below `root`, their sizes and times of change, and all that decodes and resizes.
+def state_of(names: Sequence[str], paths: Sequence[Path], height: int, width: int, resize: str) -> str:
+    """SHA-256 over the files' names, their sizes and times of change, and all that decodes and resizes.
 
     The files are not opened.
     """
     digest = hashlib.sha256(f"{decoder()} {height} {width} {resize}".encode())
-    for path in paths:
-        digest.update(f"\0{path.relative_to(root).as_posix()}\0".encode(errors="surrogateescape"))
+    for name, path in zip(names, paths, strict=True):
+        digest.update(f"\0{name}\0".encode(errors="surrogateescape"))
         with suppress(OSError):  # decoding it says what is wrong
             found = path.stat()
             digest.update(f"{found.st_size} {found.st_mtime_ns}".encode())

@@ -1,4 +1,4 @@
-"""Near-duplicates across splits: one shot in train and again in test makes an accuracy come out too high.
+"""Near-duplicates: one shot in train and again in test makes an accuracy come out too high.
 
 CIFAR-10's test split has them for 3.3 % of its pictures (Barz and Denzler, "Do We Train on Test Data? Purging CIFAR of
 Near-Duplicates", 2020, arXiv:1902.00423). Found here in two steps, both on thumbnails of 16x16:
@@ -32,6 +32,7 @@ FREQUENCIES = 8
 ALIKE = 0.90  # the smallest correlation of a candidate
 APART = 0.40  # the largest distance of a near-duplicate
 CANDIDATES = 8  # looked at closely for each picture, the most alike first
+FELLOWS = 32  # the same within one set of pictures, where all of a kind are wanted, not only the nearest
 FAINTEST = 2.0  # grey steps of contrast below which a picture is taken for a flat one: what is left is noise
 BLOCK = 1 << 24  # correlations held at once: 64 MiB
 
@@ -83,6 +84,34 @@ def near_duplicates(splits: Mapping[str, Pictures], labels: Sequence[str]) -> tu
     return tuple(found)
 
 
+@dataclass(frozen=True)
+class Pair:
+    """Two pictures of one set, by their places, a < b; distance and mirrored as in `NearDuplicate`."""
+
+    a: int
+    b: int
+    mirrored: bool
+    distance: float
+
+
+def pairs_within(images: NDArray[np.uint8]) -> tuple[Pair, ...]:
+    """The near-duplicates within one set of thumbnails, uint8 [N, 16, 16, 3], sorted by their places.
+
+    Of pictures that have more than FELLOWS others like them not all pairs are there, but enough to connect them.
+    """
+    described = _describe(images)
+    found: dict[tuple[int, int], Pair] = {}
+    for place, hits in _candidates(described, described, FELLOWS + 1):
+        others = hits[hits != place]
+        if len(others) == 0:
+            continue
+        for other, distance, mirrored in zip(others, *_distances(images[others], images[place]), strict=True):
+            a, b = sorted((place, int(other)))
+            if distance <= APART:
+                found.setdefault((a, b), Pair(a, b, bool(mirrored), round(float(distance), 4)))
+    return tuple(found[key] for key in sorted(found))
+
+
 def _named(pictures: Pictures, place: int, labels: Sequence[str]) -> tuple[str, str]:
     return pictures.names[place], labels[pictures.classes[place]]
 
@@ -107,7 +136,9 @@ def _describe(images: NDArray[np.uint8]) -> tuple[Floats, Floats]:
     return even, odd
 
 
-def _candidates(a: tuple[Floats, Floats], b: tuple[Floats, Floats]) -> Iterator[tuple[int, Places]]:
+def _candidates(
+    a: tuple[Floats, Floats], b: tuple[Floats, Floats], most: int = CANDIDATES
+) -> Iterator[tuple[int, Places]]:
     """For each picture of `b` that has any: its place, and the places in `a` of the most alike ones."""
     (even_a, odd_a), (even_b, odd_b) = a, b
     rows = max(1, BLOCK // max(1, len(even_a)))
@@ -116,18 +147,23 @@ def _candidates(a: tuple[Floats, Floats], b: tuple[Floats, Floats]) -> Iterator[
         alike += np.abs(odd_b[start : start + rows] @ odd_a.T)
         for row in np.flatnonzero(alike.max(axis=1, initial=0.0) >= ALIKE):
             hits = np.flatnonzero(alike[row] >= ALIKE)
-            best = np.argsort(-alike[row, hits], kind="stable")[:CANDIDATES]
+            best = np.argsort(-alike[row, hits], kind="stable")[:most]
             yield start + int(row), hits[best]
 
 
 def _nearest(images: NDArray[np.uint8], places: Places, other: NDArray[np.uint8]) -> tuple[float, bool, int]:
     """The distance to the nearest of the pictures at `places`, whether it is mirrored, and its place."""
-    one, same = _centred(images[places]), _centred(other[None])
+    distances, mirrored = _distances(images[places], other)
+    nearest = int(distances.argmin())
+    return float(distances[nearest]), bool(mirrored[nearest]), int(places[nearest])
+
+
+def _distances(images: NDArray[np.uint8], other: NDArray[np.uint8]) -> tuple[Floats, NDArray[np.bool_]]:
+    """uint8 [M, 16, 16, 3] -> float32 [M], the distance of each to the other, and whether it is the mirrored one's."""
+    one, same = _centred(images), _centred(other[None])
     contrast = np.minimum(np.abs(one).mean(axis=(1, 2, 3)), np.abs(same).mean())
-    ways = [np.abs(one - way).mean(axis=(1, 2, 3)) for way in (same, same[:, :, ::-1])]
-    distances = np.stack(ways) / np.maximum(contrast, 1e-6)  # [2, M]; candidates are not flat
-    mirrored, nearest = np.unravel_index(int(distances.argmin()), distances.shape)
-    return float(distances[mirrored, nearest]), bool(mirrored), int(places[nearest])
+    plain, mirrored = (np.abs(one - way).mean(axis=(1, 2, 3)) for way in (same, same[:, :, ::-1]))
+    return np.minimum(plain, mirrored) / np.maximum(contrast, 1e-6), mirrored < plain  # candidates are not flat
 
 
 def _centred(images: NDArray[np.uint8]) -> Floats:

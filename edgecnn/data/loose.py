@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edgecnn.data.folders import find_pictures
+from edgecnn.data.files import find_pictures
 from edgecnn.data.pictures import Pictures, blank
 from edgecnn.edge import pixels
 from edgecnn.errors import UnusableFile

@@ -23,7 +23,9 @@ class DataSpec:
     """Which pictures, at what size: all that is needed to open a data set again.
 
     Either `source` (a registered name) or `folder` (class folders: train/<class>/*, val/<class>/*, test/<class>/*).
-    `val_fraction` of each class is held out of train where there is no validation folder. Sizes are pixels.
+    With `splits`, a CSV file, the folder's pictures are in the classes and splits that this list says, and those of the
+    class `background` may lie in a folder of their own (listed.py).
+    `val_fraction` of each class is held out of train where there are no validation pictures. Sizes are pixels.
     `broken` is what a folder's pictures that can't be decoded are: "refuse", an error, or "skip", left out. `cache` is
     where decoded pictures are held: "memory", "disk", or "auto", which is disk where they would fill the memory.
     Raises UsageError where the values make no sense together.
@@ -37,10 +39,16 @@ class DataSpec:
     resize: str
     broken: str = "refuse"
     cache: str = "auto"
+    splits: str | None = None
+    background: str | None = None
 
     def __post_init__(self) -> None:
         if (self.source is None) == (self.folder is None):
             raise UsageError("give either a source (a registered data set) or a folder (class folders)")
+        if self.splits is not None and self.folder is None:
+            raise UsageError("splits goes with folder: it lists the pictures of one")
+        if self.background is not None and self.splits is None:
+            raise UsageError("background goes with splits: `edgecnn new FOLDER --background DIR` writes both")
         if not 0.0 < self.val_fraction < 1.0:
             raise UsageError(f"val_fraction is between 0 and 1, got {self.val_fraction}")
         if self.height < 1 or self.width < 1:

@@ -18,7 +18,7 @@ TEXT, SHORT, LONG = 2, 3, 4
 
 @dataclass(frozen=True)
 class Tag:
-    """An entry: `kind` is TEXT, SHORT, LONG or another; at `at` lie the four bytes that hold its value, or its place."""
+    """An entry: `kind` is TEXT, SHORT, LONG or another; the four bytes at `at` hold its value, or where that lies."""
 
     kind: int
     count: int

@@ -20,10 +20,17 @@ class Section(BaseModel):
 
 
 class Data(Section):
-    """Where the pictures come from: a registered source or class folders; what becomes of a folder's broken ones."""
+    """Where the pictures come from: a registered source or a folder; what becomes of a folder's broken ones.
+
+    A folder holds train/<class>/, or `splits` lists its pictures: a CSV file that `edgecnn new` writes. `background`
+    is a folder with pictures of none of the classes, which the same file lists. Paths are relative to the recipe, to
+    the working folder, or to where data sets lie.
+    """
 
     source: str | None = None
     folder: str | None = None
+    splits: str | None = None
+    background: str | None = None
     val_fraction: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.1
     broken: Literal["refuse", "skip"] = "refuse"
     cache: Literal["auto", "memory", "disk"] = "auto"  # where decoded pictures are held
@@ -32,6 +39,10 @@ class Data(Section):
     def _one_of(self) -> Data:
         if (self.source is None) == (self.folder is None):
             raise ValueError("give either 'source' (a registered data set) or 'folder' (class folders)")
+        if self.splits is not None and self.folder is None:
+            raise ValueError("'splits' goes with 'folder': it lists the pictures of one")
+        if self.background is not None and self.splits is None:
+            raise ValueError("'background' goes with 'splits': `edgecnn new FOLDER --background DIR` writes both")
         if self.source is not None and self.broken == "skip":
             raise ValueError("'broken: skip' goes with 'folder'; a registered data set is whole or got anew")
         return self

@@ -14,13 +14,17 @@ import numpy as np
 from edgecnn.data import SPLITS, DataSpec, Pictures, cache, open_dataset
 from edgecnn.data.duplicates import SIDE, NearDuplicate, near_duplicates, thumbnail
 from edgecnn.data.fetch import Progress, fetch
-from edgecnn.data.folders import ClassFolders, Files
+from edgecnn.data.files import Files, PictureFiles
 from edgecnn.data.pictures import Broken, blank
 from edgecnn.data.places import download_dir
 from edgecnn.data.registered import locate
 from edgecnn.data.sources import Source, find_source, sources
 from edgecnn.edge import pixels
 from edgecnn.errors import UnusableFile
+from edgecnn.packaged import find_recipe
+from edgecnn.recipe import load_recipe
+from edgecnn.verbs.recipes import located
+from edgecnn.verbs.train import data_spec
 
 
 @dataclass(frozen=True)
@@ -110,9 +114,9 @@ def check(spec: DataSpec, data_dir: Path | None = None) -> DataCheck:
     Broken pictures are in the record; UnusableFile is for what makes the whole unusable: no folder, one class only.
     Validation pictures are those that training with the spec's `val_fraction` holds out.
     """
-    if spec.folder is not None:
-        return _check_folders(ClassFolders(spec, data_dir))
     dataset = open_dataset(spec, data_dir)
+    if isinstance(dataset, PictureFiles):
+        return _check_files(dataset)
     counts, thumbnails = [], {}
     for split in SPLITS:
         pictures = dataset.load(split)
@@ -123,7 +127,7 @@ def check(spec: DataSpec, data_dir: Path | None = None) -> DataCheck:
     return DataCheck(str(spec.source), dataset.labels, tuple(counts), (), doubled, _notes(dataset.notes))
 
 
-def _check_folders(dataset: ClassFolders) -> DataCheck:
+def _check_files(dataset: PictureFiles) -> DataCheck:
     counts: list[SplitCount] = []
     broken: list[Broken] = []
     thumbnails: dict[str, Pictures] = {}
@@ -132,24 +136,22 @@ def _check_folders(dataset: ClassFolders) -> DataCheck:
         counts.append(_count(split, found.classes.tolist(), dataset.labels))
         if split == "test" and found.paths == files["val"].paths:
             continue  # val/ that is measured as the test split: every picture would be its own duplicate
-        thumbnails[split], unusable = _read(dataset, found)
+        thumbnails[split], unusable = _read(found)
         broken += unusable
     doubled = near_duplicates(thumbnails, dataset.labels)
     return DataCheck(str(dataset.root), dataset.labels, tuple(counts), tuple(broken), doubled, _notes(dataset.notes))
 
 
-def _read(dataset: ClassFolders, files: Files) -> tuple[Pictures, tuple[Broken, ...]]:
+def _read(files: Files) -> tuple[Pictures, tuple[Broken, ...]]:
     """Thumbnails of the pictures that can be read, and those that can't be."""
-    small = blank(len(files.paths), SIDE, SIDE)
+    small = blank(len(files), SIDE, SIDE)
 
     def place(number: int, path: Path) -> None:
         small[number] = thumbnail(pixels.read(path))
 
-    broken = dataset.read_each(files, place)
-    unusable = {picture.name for picture in broken}
-    names = tuple(path.relative_to(dataset.root).as_posix() for path in files.paths)
-    good = np.array([place for place, name in enumerate(names) if name not in unusable], np.int64)
-    return Pictures(small, files.classes, names).take(good), broken
+    broken = files.read_each(place)
+    good = np.setdiff1d(np.arange(len(files)), files.places(broken))
+    return Pictures(small, files.classes, files.names).take(good), broken
 
 
 def _notes(notes: tuple[str, ...]) -> tuple[str, ...]:
@@ -164,6 +166,9 @@ def _count(split: str, classes: list[int], labels: tuple[str, ...]) -> SplitCoun
 
 
 def spec_of(source: str) -> DataSpec:
-    """What `data check` looks at: a registered source, or else a folder of class folders."""
+    """What `data check` looks at: a recipe's pictures, a registered source, or else a folder of class folders."""
+    if source.endswith((".yaml", ".yml")):
+        path, _ = find_recipe(Path(source))
+        return data_spec(located(load_recipe(path), path.parent))
     known = source in sources()
     return DataSpec(source if known else None, None if known else source, 0.1, 32, 32, "crop")

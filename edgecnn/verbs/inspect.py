@@ -13,7 +13,7 @@ from edgecnn.edge.runtimes import SUFFIXES
 from edgecnn.nn.table import LayerRow
 from edgecnn.packaged import find_recipe
 from edgecnn.recipe import Recipe, load_recipe
-from edgecnn.verbs.recipes import at, network_of
+from edgecnn.verbs.recipes import at, located, network_of
 from edgecnn.verbs.train import data_spec
 
 if TYPE_CHECKING:  # reading model files wants libraries that recipes do without
@@ -46,7 +46,7 @@ def inspect(
     if path.suffix.lower() in SUFFIXES and not path.is_dir():
         return inspect_file(path, runtime)
     path = path / "resolved.yaml" if runs.is_run(path) else find_recipe(path)[0]
-    loaded = load_recipe(path)
+    loaded = located(load_recipe(path), path.parent)
     shape = (loaded.input.channels, *loaded.input.size)
     with at(path, None, "data", "source"):
         classes = _classes(loaded, data_dir)

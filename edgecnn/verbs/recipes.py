@@ -23,6 +23,25 @@ def at(path: Path, overrides: Mapping[str, Any] | None, *place: str) -> Iterator
         raise RecipeError([Problem(position(path, place, overrides), str(error))]) from error
 
 
+def located(recipe: Recipe, beside: Path) -> Recipe:
+    """The recipe with absolute paths of its pictures, as far as they lie beside it or in the working folder.
+
+    What lies in neither is left to the data room, which looks where data sets lie.
+    """
+    data = recipe.data
+    found: dict[str, str] = {}
+    for key, given, is_there in (
+        ("folder", data.folder, Path.is_dir),
+        ("splits", data.splits, Path.is_file),
+        ("background", data.background, Path.is_dir),
+    ):
+        places = [base / Path(given).expanduser() for base in (beside, Path())] if given is not None else []
+        there = [place for place in places if is_there(place)]
+        if there:
+            found[key] = str(there[0].resolve())
+    return recipe.model_copy(update={"data": data.model_copy(update=found)})
+
+
 def network_of(recipe: Recipe, classes: int, path: Path, overrides: Mapping[str, Any] | None = None) -> Network:
     """The recipe's network; RecipeError where its layers fit neither each other nor the classes."""
     place = next(key for key in ("arch", "layers", "torchvision") if getattr(recipe.model, key) is not None)

@@ -20,7 +20,7 @@ from edgecnn.recipe import Recipe, dump_recipe, load_recipe
 from edgecnn.run import Run
 from edgecnn.verbs.best import Answers, look_at
 from edgecnn.verbs.choices import choose, settings_of
-from edgecnn.verbs.recipes import at, network_of
+from edgecnn.verbs.recipes import at, located, network_of
 from edgecnn.verbs.weights import absolute_weights, take_first_weights
 
 if TYPE_CHECKING:
@@ -104,6 +104,7 @@ def train(
         if packaged:
             listener.message(f"{given} is not here: taking the packaged recipe {path.name}")
         run, resolved = None, load_recipe(path, overrides)
+    resolved = located(resolved, path.parent)
     with at(path, overrides, "data", "source"):
         dataset = open_dataset(data_spec(resolved), data_dir)
     network = network_of(resolved, len(dataset.labels), path, overrides)
@@ -282,14 +283,20 @@ class RunJournal:
 
 
 def data_spec(recipe: Recipe) -> DataSpec:
-    """The recipe's pictures, in the words of the data room; a folder by its absolute path."""
-    height, width = recipe.input.size
-    data = recipe.data
-    folder = data.folder
-    if folder is not None and Path(folder).expanduser().is_dir():
-        folder = str(Path(folder).expanduser().resolve())
-    resize = recipe.input.resize
-    return DataSpec(data.source, folder, data.val_fraction, height, width, resize, data.broken, data.cache)
+    """The recipe's pictures, in the words of the data room."""
+    data, (height, width), resize = recipe.data, recipe.input.size, recipe.input.resize
+    return DataSpec(
+        data.source,
+        data.folder,
+        data.val_fraction,
+        height,
+        width,
+        resize,
+        data.broken,
+        data.cache,
+        data.splits,
+        data.background,
+    )
 
 
 def first_process() -> bool:
@@ -307,12 +314,12 @@ def _need_torch() -> None:
 
 
 def _lasting(recipe: Recipe) -> Recipe:
-    """The recipe with absolute paths, which go on meaning the same in another folder."""
-    data = recipe.data.model_copy(update={"folder": data_spec(recipe).folder})
+    """The recipe with an absolute path of its first weights, which goes on meaning the same in another folder."""
     model = recipe.model
-    if model.weights is not None:
-        model = model.model_copy(update={"weights": absolute_weights(model.weights)})
-    return recipe.model_copy(update={"data": data, "model": model})
+    if model.weights is None:
+        return recipe
+    update = {"model": model.model_copy(update={"weights": absolute_weights(model.weights)})}
+    return recipe.model_copy(update=update)
 
 
 def _check_freeze(network: Network, what: int | str | None) -> None:

@@ -19,7 +19,7 @@ from edgecnn.data import DataSpec, Pictures, cache, fingerprint, open_dataset
 from edgecnn.data import pictures as records
 from edgecnn.data.cache import ABOUT, IMAGES, LOCK, PART
 from edgecnn.data.places import decoded_dir
-from edgecnn.edge import headers, pixels
+from edgecnn.edge import exif, headers, pixels
 from edgecnn.errors import OutOfResources, UnusableFile
 
 
@@ -130,7 +130,7 @@ def test_a_change_decodes_anew_in_the_same_place(
 
 def test_the_decoder_is_our_code_and_opencvs_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = cache.decoder()
-    for module in (pixels, headers):
+    for module in (pixels, headers, exif):
         other = tmp_path / "changed.py"
         other.write_text("changed", encoding="utf-8")
         with monkeypatch.context() as patch:

@@ -11,6 +11,7 @@ from edgecnn.cli.commands.devices import devices
 from edgecnn.cli.commands.doctor import doctor
 from edgecnn.cli.commands.measure import bench, compare
 from edgecnn.cli.commands.models import evaluate, export, inspect, predict, train, verify
+from edgecnn.cli.commands.new import new
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -19,6 +20,7 @@ def edgecnn() -> None:
     """From pictures to int8 models that agree on every runtime, with proof.
 
     \b
+    edgecnn new photos/                       a recipe for your own pictures, a folder a class
     edgecnn train recipes/quickstart.yaml     a run folder with checkpoints and plots
     edgecnn export --int8 --target all        TFLite, ONNX and OpenVINO files on one set of scales
     edgecnn verify                            accuracy and parity on the test split, certified
@@ -28,5 +30,19 @@ def edgecnn() -> None:
     """
 
 
-for command in (train, inspect, evaluate, export, verify, bench, compare, predict, camera, data, devices, doctor):
+for command in (
+    new,
+    train,
+    inspect,
+    evaluate,
+    export,
+    verify,
+    bench,
+    compare,
+    predict,
+    camera,
+    data,
+    devices,
+    doctor,
+):
     edgecnn.add_command(command)
