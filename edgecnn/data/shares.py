@@ -150,8 +150,8 @@ def _too_alike(shares: Shares, classes: Counts, short: Sequence[tuple[int, str]]
         members = set(np.flatnonzero(classes == number).tolist())
         groups = [members.intersection(group) for group in shares.groups]
         kinds = len(members) - sum(map(len, groups)) + sum(map(bool, groups))
-        said.append(f"the {len(members)} pictures of {label} are {kinds} kinds")
+        said.append(f"the {len(members)} pictures of {label} come down to {kinds}")
     return (
-        f"{', '.join(said)}, where near-duplicates and the shots of a burst count as one: train, val and test need at "
-        "least one each that the others don't have; add pictures taken at other times and places"
+        f"too much alike: {', '.join(said)}, where near-duplicates and the shots of a burst count as one: train, val "
+        "and test need at least one each that the others don't have; add pictures taken at other times and places"
     )

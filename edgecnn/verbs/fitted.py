@@ -18,7 +18,7 @@ from edgecnn import packaged
 BIG_PIXELS = 48
 """The median short side from which on pictures are photos: 96 pixels are worth it, though a few are enlarged."""
 FAR_FROM_SQUARE, MANY = 1.9, 0.25
-"""The sides' ratio (16:9 is 1.78), and the share of such pictures from which on cutting out the middle loses too much."""
+"""The sides' ratio (16:9 is 1.78), and the share of such pictures from which on the middle alone is too little."""
 BATCHES = (64, 32, 16, 8)
 """The biggest that a quarter of the training pictures fills."""
 EPOCHS = (10, 300)

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from edgecnn.data import Pictures, duplicates
-from edgecnn.data.duplicates import NearDuplicate, near_duplicates, thumbnail
+from edgecnn.data.duplicates import NearDuplicate, Pair, near_duplicates, pairs_within, thumbnail
 from edgecnn.data.sources import find_source
 
 Image = NDArray[np.uint8]
@@ -120,6 +120,26 @@ def test_never_more_than_one_for_a_picture(monkeypatch: pytest.MonkeyPatch) -> N
     images = [real()[0]] * 40
     found = near_duplicates({"train": pictures(images, "train"), "test": pictures(images, "test")}, ["x"])
     assert [pair.name_b for pair in found] == [f"test/{i}" for i in range(40)]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_copies_within_one_set_are_found(way: str) -> None:
+    images, planted = list(real()[:200]), range(0, 200, 4)
+    found = pairs_within(np.stack([thumbnail(image) for image in [*images, *(WAYS[way](images[i]) for i in planted)]]))
+    right = {(pair.a, pair.b) for pair in found} & {(i, 200 + number) for number, i in enumerate(planted)}
+    assert len(right) >= 0.96 * len(planted)
+    assert len(found) - len(right) <= 1, "nothing else is alike"
+    assert all(pair.a < pair.b for pair in found)
+
+
+def test_within_one_set_there_may_be_none_or_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert pairs_within(np.empty((0, 16, 16, 3), np.uint8)) == ()
+    assert pairs_within(np.stack([thumbnail(real()[0])])) == ()
+    monkeypatch.setattr(duplicates, "FELLOWS", 3)
+    many = pairs_within(np.stack([thumbnail(real()[number % 2]) for number in range(40)]))
+    assert Pair(0, 2, False, 0.0) in many
+    assert {pair.b for pair in many} == set(range(2, 40)), "each is connected to another"
+    assert all(pair.a % 2 == pair.b % 2 for pair in many)
 
 
 def test_a_split_without_pictures() -> None:

@@ -1,0 +1,88 @@
+"""Class folders that nobody has split, and telling them from those that are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edgecnn.data.unsplit import is_split, read_unsplit
+from edgecnn.errors import UnusableFile, UsageError
+from tests.data.photos import photos, real, write
+
+
+def folders(root: Path, *names: str) -> Path:
+    root.mkdir(exist_ok=True)
+    for name in names:
+        (root / name).mkdir(parents=True)
+    return root
+
+
+LAYOUTS = {
+    ("train", "val", "test"): True,
+    ("train", "test"): True,
+    ("train", "val", "unlabelled"): True,
+    ("train",): True,
+    ("cat", "dog"): False,
+    ("bus", "car", "train"): False,
+    (): False,
+}
+
+
+@pytest.mark.parametrize("names", LAYOUTS, ids=" ".join)
+def test_is_split(names: tuple[str, ...], tmp_path: Path) -> None:
+    assert is_split(folders(tmp_path, *names)) is LAYOUTS[names]
+
+
+@pytest.mark.parametrize("names", [("train", "valid"), ("Training", "Testing"), ("train", "validation", "test")])
+def test_splits_that_are_called_otherwise(names: tuple[str, ...], tmp_path: Path) -> None:
+    with pytest.raises(UnusableFile, match="splits are called train, val and test here; rename them"):
+        is_split(folders(tmp_path, *names))
+
+
+def test_pictures_at_any_depth_and_what_is_passed_over(tmp_path: Path) -> None:
+    photos(tmp_path, 2, ("cat", "ship"))
+    write(tmp_path / "cat/2026/july/a.jpg", real("cat")[5])
+    write(tmp_path / "loose.jpg", real("cat")[6])
+    (tmp_path / "cat/IMG_1.HEIC").touch()
+    (tmp_path / ".thumbnails").mkdir()
+    unsplit = read_unsplit(tmp_path)
+    assert unsplit.labels == ("cat", "ship")
+    assert unsplit.files.names == ("cat/000.png", "cat/001.png", "cat/2026/july/a.jpg", "ship/000.png", "ship/001.png")
+    assert unsplit.files.classes.tolist() == [0, 0, 0, 1, 1]
+    assert unsplit.notes == (
+        f"{tmp_path}: passed over 1 files of other types (1 .heic)",
+        f"{tmp_path}: passed over 1 pictures that lie in no class's folder",
+    )
+
+
+def test_a_background_is_a_class(tmp_path: Path) -> None:
+    photos(tmp_path / "photos", 2, ("cat", "ship"))
+    photos(tmp_path / "others", 1, ("frog", "deer"))
+    unsplit = read_unsplit(tmp_path / "photos", tmp_path / "others")
+    assert unsplit.labels == ("background", "cat", "ship")
+    assert unsplit.files.names[:2] == ("background/deer/000.png", "background/frog/000.png")
+    assert unsplit.files.paths[0] == tmp_path / "others/deer/000.png"
+
+
+def test_what_can_not_be_used(tmp_path: Path) -> None:
+    with pytest.raises(
+        UnusableFile, match=r"holds no pictures in class folders; put those of each class into .*/<class>/"
+    ):
+        read_unsplit(folders(tmp_path / "empty"))
+    (folders(tmp_path / "phone", "cat") / "cat/a.heic").touch()
+    with pytest.raises(UnusableFile, match=r"as JPEG, PNG, WebP or BMP \(.*1 \.heic\)"):
+        read_unsplit(tmp_path / "phone")
+    with pytest.raises(UnusableFile, match="has one class only, 'cat'"):
+        read_unsplit(photos(tmp_path / "one", 2, ("cat",)))
+
+
+def test_backgrounds_that_can_not_be_used(tmp_path: Path) -> None:
+    root = photos(tmp_path / "photos", 1, ("cat", "ship"))
+    with pytest.raises(UnusableFile, match="there is no such folder of background pictures"):
+        read_unsplit(root, tmp_path / "nowhere")
+    with pytest.raises(UsageError, match=r"lies in .* where a folder is a class"):
+        read_unsplit(root, root / "ship")
+    folders(root, "background")
+    with pytest.raises(UsageError, match="has a class 'background' already"):
+        read_unsplit(root, folders(tmp_path / "others"))
