@@ -1,7 +1,7 @@
 """A scene that moves without a camera: real pictures slide over a wall and grow and shrink, each for three seconds.
 
-The pictures in scene/ are test pictures of CIFAR-10 (the first of its papers: A. Krizhevsky, Learning Multiple Layers of
-Features from Tiny Images, 2009), pixel for pixel as in edgecnn/packaged/cifar10_mini; they are enlarged smoothly here.
+The pictures in scene/ are test pictures of CIFAR-10 (A. Krizhevsky, Learning Multiple Layers of Features from Tiny
+Images, 2009), pixel for pixel as in edgecnn/packaged/cifar10_mini; they are enlarged smoothly here.
 The same number is the same frame, on every machine with the same OpenCV.
 """
 
@@ -42,7 +42,7 @@ class Scenery:
         import cv2
 
         down, right = number % self._height, 2 * number % self._width
-        frame = self._wall[down : down + self._height, right : right + self._width].copy()
+        frame: Image = self._wall[down : down + self._height, right : right + self._width].copy()
         turn, step = divmod(number, TURN)
         along = step / TURN  # 0 to 1 within the turn
         side = max(1, round(self._height * (0.7 + 0.25 * math.sin(math.pi * along))))

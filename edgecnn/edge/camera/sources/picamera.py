@@ -1,12 +1,13 @@
 """A Raspberry Pi's own camera through picamera2, whose ISP scales the sensor's picture before it reaches memory.
 
-picamera2 comes from Raspberry Pi OS (apt, not pip): it belongs to the system's libcamera. Its formats are named from the
-last byte to the first, as DRM does: `BGR888` lies in memory as R, G, B (The Picamera2 Library, appendix A), so no
+picamera2 comes from Raspberry Pi OS (apt, not pip): it belongs to the system's libcamera. Its formats are named from
+the last byte to the first, as DRM does: `BGR888` lies in memory as R, G, B (The Picamera2 Library, appendix A), so no
 colours are converted here.
 """
 
 from __future__ import annotations
 
+import importlib
 import time
 from collections.abc import Iterator
 from types import TracebackType
@@ -87,17 +88,16 @@ class PiCamera:
 
 def _library(text: str) -> Any:
     try:
-        import picamera2
+        return importlib.import_module("picamera2")
     except (ImportError, ValueError) as error:  # ValueError: parts of it were built for another numpy
         raise UsageError(
             f"{text} needs picamera2 ({reason(error)}): sudo apt install python3-picamera2, in a venv made with "
             "--system-site-packages"
         ) from error
-    return picamera2
 
 
 def _configuration(camera: Any, wanted: Wanted, fps: float) -> Any:
-    """The ISP's output; the sensor is read at half its resolution, which for all of Raspberry Pi's is the whole view."""
+    """The ISP's output. The sensor is read at half its resolution, which on Raspberry Pi's own is the whole view."""
     sensor_width, sensor_height = camera.sensor_resolution
     frame_us = round(1e6 / fps)
     return camera.create_video_configuration(

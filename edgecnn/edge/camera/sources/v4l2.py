@@ -122,8 +122,8 @@ def _agree(capture: Capture, path: str, wanted: Wanted) -> str:
     pixels = int(capture.get(cv2.CAP_PROP_FOURCC)).to_bytes(4, "little").decode("latin-1").strip("\0 ")
     if not capture.set(cv2.CAP_PROP_CONVERT_RGB, 0.0 if pixels in RAW else 1.0):
         raise DeviceError(
-            f"{path}: its pixel format '{pixels}' is none that OpenCV converts; `v4l2-ctl -d {path} --list-formats-ext` "
-            "shows what it offers"
+            f"{path}: its pixel format '{pixels}' is none that OpenCV converts; what it offers, "
+            f"`v4l2-ctl -d {path} --list-formats-ext` shows"
         )
     return pixels
 

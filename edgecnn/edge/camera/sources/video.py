@@ -7,14 +7,13 @@ import time
 from collections.abc import Iterator
 from types import TracebackType
 
-from edgecnn.edge.camera import opencv
 from edgecnn.edge.camera.addresses import is_path
 from edgecnn.edge.camera.clock import Pace
 from edgecnn.edge.camera.frames import Captured
-from edgecnn.edge.camera.opencv import Capture, frame_size
+from edgecnn.edge.camera.opencv import FFMPEG_CURE, Capture, frame_size, need, open_capture
 from edgecnn.edge.camera.sources import Wanted
 from edgecnn.edge.headers import SUFFIXES
-from edgecnn.errors import UnusableFile, UsageError
+from edgecnn.errors import UnusableFile
 
 FPS = 30.0
 """For a file that says none, or an impossible one."""
@@ -69,7 +68,8 @@ class VideoSource:
     def _check_whole(self, count: int, at_s: float) -> None:
         if count == 0 or (count < WHOLE * self._frames and at_s < WHOLE * self._frames / self._fps):
             raise UnusableFile(
-                f"{self._path}: the video is damaged or cut off after frame {count:,} of {self._frames:,.0f}; get it anew"
+                f"{self._path}: the video is damaged or cut off after frame {count:,} of {self._frames:,.0f}; "
+                "get it anew"
             )
 
     def __enter__(self) -> VideoSource:
@@ -84,10 +84,10 @@ class VideoSource:
 def _open(path: str) -> Capture:
     import cv2
 
-    capture = opencv.open_capture(path, cv2.CAP_FFMPEG)
+    capture = open_capture(path, cv2.CAP_FFMPEG)
     if not capture.isOpened():
         capture.release()
-        raise UnusableFile(f"{path}: is no video that {opencv.version()} (FFmpeg) can read; convert it to MP4 (H.264)")
+        raise UnusableFile(f"{path}: is no video that FFmpeg can read; convert it to MP4 (H.264)")
     return capture
 
 
@@ -108,10 +108,7 @@ class Video:
         """UnusableFile where it is missing, empty or no video."""
         import cv2
 
-        if not opencv.can(cv2.CAP_FFMPEG):
-            raise UsageError(
-                f"{text}: {opencv.version()} is built without FFmpeg here; pip install opencv-python-headless"
-            )
+        need(cv2.CAP_FFMPEG, "FFmpeg", text, FFMPEG_CURE)
         try:
             size = os.stat(text).st_size
         except OSError as error:

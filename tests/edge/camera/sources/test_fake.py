@@ -1,0 +1,108 @@
+"""fake.py: its frames, its rate, and its faults."""
+
+from __future__ import annotations
+
+import time
+from itertools import islice
+
+import numpy as np
+import pytest
+
+from edgecnn.edge.camera.scenery import Scenery
+from edgecnn.edge.camera.sources import Wanted
+from edgecnn.edge.camera.sources.fake import SOURCE, Fault, read_fault
+from edgecnn.errors import DeviceError, UsageError
+
+WANTED = Wanted(32, 32, width=64, height=48)
+
+
+def test_frames_are_the_scene_at_its_rate() -> None:
+    with SOURCE.open("fake://?fps=100", WANTED) as source:
+        before_ns = time.monotonic_ns()
+        frames = list(islice(source, 31))
+    assert source.live
+    scenery = Scenery(48, 64)
+    assert all(np.array_equal(frame.data, scenery.draw(number)) for number, frame in enumerate(frames))
+    taken_ns = [frame.captured_ns for frame in frames]
+    assert np.diff(taken_ns).tolist() == pytest.approx([1e7] * 30, abs=2)
+    assert taken_ns[-1] - before_ns >= 3e8  # a third of a second for 31 frames, at least
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted", "shape"),
+    [
+        ("fake://", Wanted(32, 32), (480, 640, 3)),
+        ("FAKE://?width=100", Wanted(32, 32, width=50, height=60), (60, 100, 3)),
+        ("fake://?width=1280&height=720&fps=60", Wanted(32, 32), (720, 1280, 3)),
+    ],
+)
+def test_sizes_come_from_the_address_then_from_what_is_wanted(
+    text: str, wanted: Wanted, shape: tuple[int, ...]
+) -> None:
+    with SOURCE.open(text, wanted) as source:
+        assert next(iter(source)).data.shape == shape
+        assert source.description.startswith(text)
+
+
+@pytest.mark.parametrize(
+    ("query", "problem"),
+    [
+        ("widht=3", "has no option 'widht'; did you mean 'width'"),
+        ("width=0", "width must be a number from 1 to 4096, not '0'"),
+        ("height=5000", "height must be"),
+        ("fps=nan", "fps must be"),
+        ("fps=quick", "not 'quick'"),
+        ("fault=explode@3", "block, nothing, repeat, vanish"),
+        ("fault=block", "block@100"),
+        ("fault=block@-1", "block@100"),
+        ("fault=", "block@100"),
+    ],
+)
+def test_what_makes_no_sense_is_named(query: str, problem: str) -> None:
+    with pytest.raises(UsageError, match=problem):
+        SOURCE.open(f"fake://?{query}", WANTED)
+
+
+def test_before_it_vanishes_frames_come() -> None:
+    seen = 0
+    with SOURCE.open("fake://?fps=500&fault=vanish@4", WANTED) as source, pytest.raises(DeviceError, match="lost"):
+        for _ in source:
+            seen += 1
+    assert seen == 4
+
+
+def test_repeat_is_the_same_frame_at_new_times() -> None:
+    with SOURCE.open("fake://?fps=500&fault=repeat@2", WANTED) as source:
+        frames = list(islice(source, 6))
+    same = [np.array_equal(frame.data, frames[2].data) for frame in frames]
+    assert same == [False, False, True, True, True, True]
+    assert len({frame.captured_ns for frame in frames}) == 6
+
+
+@pytest.mark.parametrize("kind", ["block", "nothing"])
+def test_after_block_and_nothing_no_frame_comes(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sleeps of a source that gives no more: one that does not return, or one for each frame that does not come."""
+
+    class Enough(Exception):
+        pass
+
+    slept = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        if len(slept) > 200:
+            raise Enough
+
+    with SOURCE.open(f"fake://?fps=500&fault={kind}@3", WANTED) as source:
+        frames = iter(source)
+        assert len([next(frames) for _ in range(3)]) == 3
+        monkeypatch.setattr("edgecnn.edge.camera.sources.fake.time.sleep", sleep)
+        monkeypatch.setattr("edgecnn.edge.camera.sources.fake.Scenery.draw", lambda *_: sleep(0.002))
+        with pytest.raises(Enough):
+            next(frames)
+    assert (max(slept) == 60) == (kind == "block")
+
+
+def test_a_fault_is_read() -> None:
+    assert read_fault("nothing@7") == Fault("nothing", 7)
+    assert read_fault(None).kind == "none"
