@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import resources
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -36,13 +37,14 @@ def test_frames_are_the_same_again_and_their_own() -> None:
 def test_no_two_frames_in_a_row_are_alike() -> None:
     scenery = Scenery(48, 64)
     frames = [scenery.draw(number) for number in range(2 * TURN)]
-    assert not any(np.array_equal(one, next) for one, next in zip(frames, frames[1:], strict=False))
+    assert not any(np.array_equal(one, next) for one, next in pairwise(frames))
 
 
 def test_the_pictures_are_real_ones_and_small() -> None:
     dataset = open_dataset(DataSpec("cifar10_mini", None, 0.1, 32, 32, "crop"))
     pictures = dataset.load("test")
-    contents = [resources.files("edgecnn.edge.camera").joinpath("scene", f"{label}.png").read_bytes() for label in LABELS]
+    folder = resources.files("edgecnn.edge.camera") / "scene"
+    contents = [(folder / f"{label}.png").read_bytes() for label in LABELS]
     for label, content in zip(LABELS, contents, strict=True):
         same = (pictures.images == pixels.decode(content, label)).all(axis=(1, 2, 3))
         assert [dataset.labels[number] for number in pictures.classes[same]] == [label]

@@ -45,7 +45,7 @@ def test_the_jetsons_camera() -> None:
 def test_a_pipeline_gets_a_sink_that_queues_nothing() -> None:
     sink = "videoconvert ! video/x-raw,format=BGR ! appsink drop=true max-buffers=1 sync=false"
     assert pipeline("gst:videotestsrc") == f"videotestsrc ! {sink}"
-    assert pipeline("gst: v4l2src device=/dev/video0 ! decodebin ! ") == f"v4l2src device=/dev/video0 ! decodebin ! {sink}"
+    assert pipeline("gst: v4l2src ! decodebin ! ") == f"v4l2src ! decodebin ! {sink}"
     assert pipeline("gst:videotestsrc ! appsink name=own") == "videotestsrc ! appsink name=own"
     with pytest.raises(UsageError, match="needs a pipeline"):
         pipeline("gst: ")
@@ -67,7 +67,7 @@ def test_frames_are_the_pipelines_until_it_ends() -> None:
 
 def test_a_pipeline_that_does_not_start_shows_no_password() -> None:
     kind, _ = played("", Webcam(opened=False))
-    with pytest.raises(DeviceError, match="gst-launch-1.0") as caught:
+    with pytest.raises(DeviceError, match=r"gst-launch-1\.0") as caught:
         kind.open("gst:rtspsrc location=rtsp://a:hunter2@host/x ! decodebin", WANTED)
     assert "hunter2" not in str(caught.value)
 
