@@ -15,6 +15,7 @@ from PIL import Image, ImageOps
 
 from edgecnn.edge import pixels
 from edgecnn.errors import UnusableFile, UsageError
+from tests.edge.camera.v4l2_double import without_tables
 
 
 def photo(height: int = 61, width: int = 83) -> Image.Image:
@@ -189,6 +190,92 @@ def test_a_file_that_is_not_there_and_a_folder(tmp_path: Path) -> None:
         pixels.read(tmp_path / "gone.png")
     with pytest.raises(UnusableFile, match="can't be read"):
         pixels.read(tmp_path)
+
+
+# --- a camera's frames -----------------------------------------------------------------------------------------------
+
+
+def frame(content: bytes) -> NDArray[np.uint8]:
+    return np.frombuffer(content, np.uint8)
+
+
+@pytest.mark.parametrize("subsampling", [0, 1, 2])
+@pytest.mark.parametrize("behind", [b"", bytes(1000), b"\xff\xd9", b"\xff\xd8\xff\xe0 the frame before\xff\xd9\0"])
+def test_a_cameras_jpeg_ends_where_it_says(subsampling: int, behind: bytes) -> None:
+    """Cameras hand over buffers that are longer than their pictures."""
+    content = encoded(photo(), "JPEG", subsampling=subsampling)
+    decoded = pixels.decode_frame(frame(content + behind), "jpeg", "frame 7")
+    assert np.array_equal(decoded, pixels.decode(content, "a file"))
+    assert largest_difference(decoded, pillows(content)) <= 2
+    assert decoded.flags.c_contiguous
+
+
+def test_a_cameras_jpeg_may_lack_its_huffman_tables() -> None:
+    """MJPEG means the standard's own (ITU-T T.81, K.3) where there are none."""
+    content = encoded(photo(), "JPEG")
+    bare = without_tables(content)
+    assert content.count(b"\xff\xc4") == 4
+    assert b"\xff\xc4" not in bare
+    decoded = pixels.decode_frame(frame(bare), "jpeg", "frame 7")
+    assert largest_difference(decoded, pillows(content)) <= 2
+
+
+def test_a_cameras_jpeg_is_not_turned() -> None:
+    tags = Image.Exif()
+    tags[0x0112] = 6
+    decoded = pixels.decode_frame(frame(encoded(photo(), "JPEG", exif=tags.tobytes())), "jpeg", "frame 7")
+    assert decoded.shape == (61, 83, 3)
+
+
+@pytest.mark.parametrize("left", [0.0, 0.05, 0.5, 0.99])
+def test_a_cameras_jpeg_that_is_cut_off_is_named(left: float) -> None:
+    content = encoded(photo(), "JPEG")
+    with pytest.raises(UnusableFile, match=r"^frame 7: the JPEG is cut off$"):
+        pixels.decode_frame(frame(content[: int(len(content) * left)]), "jpeg", "frame 7")
+
+
+def test_a_cameras_jpeg_that_is_none_is_named() -> None:
+    with pytest.raises(UnusableFile, match=r"^frame 7: the JPEG is cut off$"):
+        pixels.decode_frame(frame(bytes(100) + encoded(photo(), "JPEG")), "jpeg", "frame 7")
+    with pytest.raises(UnusableFile, match=r"^frame 7: the JPEG can't be decoded"):
+        pixels.decode_frame(frame(b"\xff\xd8 noise \xff\xd9"), "jpeg", "frame 7")
+
+
+def bt601(yuyv: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """RGB of [H, W, 2] by ITU-R BT.601-7, limited range: Y of 16 to 235, Cb and Cr of 16 to 240 around 128."""
+    luma = (yuyv[:, :, 0].astype(float) - 16) / 219
+    blue = np.repeat((yuyv[:, ::2, 1].astype(float) - 128) / 224, 2, axis=1)
+    red = np.repeat((yuyv[:, 1::2, 1].astype(float) - 128) / 224, 2, axis=1)
+    colours = [
+        luma + 2 * (1 - 0.299) * red,
+        luma - 2 * (1 - 0.114) * 0.114 / 0.587 * blue - 2 * (1 - 0.299) * 0.299 / 0.587 * red,
+        luma + 2 * (1 - 0.114) * blue,
+    ]
+    return np.rint(np.clip(np.stack(colours, -1), 0, 1) * 255).astype(np.uint8)
+
+
+def test_yuyv_is_bt601_of_limited_range() -> None:
+    every = np.random.default_rng(4).integers(0, 256, (200, 300, 2), np.uint8)  # out of range too: it is clipped
+    every[:, :, 0] |= 16  # but OpenCV takes what is darker than black as black, before the colours are added
+    decoded = pixels.decode_frame(every, "yuyv", "frame 7")
+    assert largest_difference(decoded, bt601(every)) <= 2
+    assert decoded.flags.c_contiguous
+    named = np.array([[[16, 128], [235, 128], [81, 90], [81, 240], [41, 240], [41, 110]]], np.uint8)
+    black, white, red, _, blue, _ = pixels.decode_frame(named, "yuyv", "frame 7")[0].astype(int)
+    for pixel, expected in ((black, (0, 0, 0)), (white, (255, 255, 255)), (red, (255, 0, 0)), (blue, (0, 0, 255))):
+        assert np.abs(pixel - expected).max() <= 2
+
+
+def test_bgr_is_turned_around() -> None:
+    image = np.asarray(photo())
+    decoded = pixels.decode_frame(np.ascontiguousarray(image[:, :, ::-1]), "bgr", "frame 7")
+    assert np.array_equal(decoded, image)
+    assert decoded.flags.c_contiguous
+
+
+def test_another_encoding_names_the_nearest() -> None:
+    with pytest.raises(UsageError, match=r"^frame 7: there is no encoding 'yuv' of frames; did you mean 'yuyv'\?$"):
+        pixels.decode_frame(frame(b""), "yuv", "frame 7")
 
 
 # --- fitting ---------------------------------------------------------------------------------------------------------
