@@ -77,7 +77,7 @@ class Server:
     def __init__(self, feed: Feed, names: set[str], port: int, token: str | None) -> None:
         self._feed = feed
         config = uvicorn.Config(
-            doors.Doors(Starlette(routes=routes(feed)), names, port, token),
+            doors.Doors(application(feed), names, port, token),
             http=Connection,
             loop="asyncio",
             ws="none",
@@ -106,6 +106,13 @@ class Server:
         for connection in list(self._uvicorn.server_state.connections):
             assert isinstance(connection, Connection), "the server makes no others"
             connection.transport.abort()
+
+
+def application(feed: Feed) -> Starlette:
+    """The page, without doors."""
+    made = Starlette(routes=routes(feed))
+    made.router.redirect_slashes = False  # a path is known or not
+    return made
 
 
 def routes(feed: Feed) -> list[BaseRoute]:
