@@ -46,9 +46,14 @@ class Newest:
         """What lies there is old: whoever comes waits for the next."""
         self._content = b""
 
+    @property
+    def empty(self) -> bool:
+        """Whether whoever comes has to wait."""
+        return not self._content
+
     async def after(self, seen: int) -> tuple[int, bytes]:
         """The newest with its number, once there is one beyond `seen`."""
-        while self._number <= seen or not self._content:
+        while self._number <= seen or self.empty:
             await self._changed.wait()
         return self._number, self._content
 
@@ -56,22 +61,22 @@ class Newest:
 class Seats:
     """The places of one stream's viewers; used in the server's loop only."""
 
-    def __init__(self, live: Live, feed: Feed) -> None:
-        self._live, self._feed, self.taken = live, feed, 0
+    def __init__(self, feed: Feed, newest: Newest) -> None:
+        self._feed, self._newest, self.taken = feed, newest, 0
 
     def take(self) -> bool:
         """Take a place; False where all are taken."""
         if self.taken >= VIEWERS:
             return False
         self.taken += 1
-        self._live.watch(+1)
-        self._feed.somebody_came()
+        self._feed.somebody_came(self._newest.empty)
         return True
 
     def free(self) -> None:
         """Give a place back."""
         self.taken -= 1
-        self._live.watch(-1)
+        if self.taken == 0:
+            self._newest.forget()
         self._feed.somebody_left()
 
 
@@ -81,7 +86,7 @@ class Feed:
     def __init__(self, live: Live) -> None:
         self.live = live
         self.pictures, self.results = Newest(), Newest()
-        self.picture_seats, self.event_seats = Seats(live, self), Seats(live, self)
+        self.picture_seats, self.event_seats = Seats(self, self.pictures), Seats(self, self.results)
         self.closing = asyncio.Event()
         """Set in the loop: streams end."""
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -99,17 +104,18 @@ class Feed:
         self._looked_at.set()
         self._thread.join()
 
-    def somebody_came(self) -> None:
-        """Encode again, also the picture that was there before."""
-        self._anew.set()
+    def somebody_came(self, finds_nothing: bool) -> None:
+        """Wake up; where there is nothing to see yet, take the picture that was there before once more."""
+        self.live.watch(+1)
+        if finds_nothing:
+            self._anew.set()
         self._looked_at.set()
 
     def somebody_left(self) -> None:
         """Rest where nobody looks."""
+        self.live.watch(-1)
         if self.picture_seats.taken + self.event_seats.taken == 0:
             self._looked_at.clear()
-            self.pictures.forget()
-            self.results.forget()
 
     def health(self) -> bytes:
         """How the camera is doing, as an event."""
