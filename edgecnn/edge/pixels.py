@@ -7,7 +7,7 @@ colour, cropping and resizing are written once, here, and training adds its augm
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,15 @@ Image = NDArray[np.uint8]  # [H, W, 3] RGB
 
 RESIZE_RULES = ("crop", "letterbox", "stretch")
 PAD = 128  # letterbox's border: the zero of (x - 128) / 128
+
+
+class Part(NamedTuple):
+    """A part of a picture, in its pixels; it may reach beyond."""
+
+    top: int
+    left: int
+    height: int
+    width: int
 
 
 def load(path: Path, height: int, width: int, resize: str) -> Image:
@@ -156,22 +165,33 @@ def fit(image: Image, height: int, width: int, resize: str) -> Image:
     if image.shape[:2] == (height, width):
         return np.ascontiguousarray(image)
     if resize == "crop":
-        return _resize(centre_crop(image, height, width), height, width)
+        return _resize(_centre_crop(image, height, width), height, width)
     if resize == "letterbox":
         return _letterbox(image, height, width)
     return _resize(image, height, width)
 
 
-def centre_crop(image: Image, height: int, width: int) -> Image:
-    """The largest centred part of `image` with the aspect height : width, to the nearest pixel; a view of it."""
-    have_height, have_width = image.shape[:2]
-    crop_height, crop_width = have_height, have_width
-    if have_width * height > have_height * width:
-        crop_width = _scaled(have_height, width, height)
+def part_seen(have_height: int, have_width: int, height: int, width: int, resize: str) -> Part:
+    """Which part of a picture [have_height, have_width] the pixels that `fit` makes of it stand for.
+
+    With letterbox it reaches beyond the picture on two sides, where the border is. Raises UsageError for another rule.
+    """
+    check_rule(resize)
+    if (have_height, have_width) == (height, width) or resize == "stretch":
+        return Part(0, 0, have_height, have_width)
+    wider = have_width * height > have_height * width
+    part_height, part_width = have_height, have_width
+    if wider == (resize == "crop"):
+        part_width = _scaled(have_height, width, height)
     else:
-        crop_height = _scaled(have_width, height, width)
-    top, left = (have_height - crop_height) // 2, (have_width - crop_width) // 2
-    return image[top : top + crop_height, left : left + crop_width]
+        part_height = _scaled(have_width, height, width)
+    return Part((have_height - part_height) // 2, (have_width - part_width) // 2, part_height, part_width)
+
+
+def _centre_crop(image: Image, height: int, width: int) -> Image:
+    """The largest centred part of `image` with the aspect height : width, to the nearest pixel."""
+    part = part_seen(image.shape[0], image.shape[1], height, width, "crop")
+    return image[part.top : part.top + part.height, part.left : part.left + part.width]
 
 
 def _letterbox(image: Image, height: int, width: int) -> Image:

@@ -351,3 +351,29 @@ def test_load_is_fit_of_read(tmp_path: Path) -> None:
     path = tmp_path / "photo.png"
     photo().save(path)
     assert np.array_equal(pixels.load(path, 20, 24, "crop"), pixels.fit(np.asarray(photo()), 20, 24, "crop"))
+
+
+@pytest.mark.parametrize("resize", pixels.RESIZE_RULES)
+@pytest.mark.parametrize(("height", "width"), [(480, 640), (640, 480), (97, 300), (96, 96), (72, 96)])
+@pytest.mark.parametrize(("to_height", "to_width"), [(96, 96), (72, 96), (32, 64)])
+def test_the_part_seen_is_where_the_pixels_come_from(
+    resize: str, height: int, width: int, to_height: int, to_width: int
+) -> None:
+    """A picture whose pixels say where they are: halves of rows in red, of columns in green; blue marks the picture."""
+    rows, columns = np.mgrid[0:height, 0:width]
+    picture = np.stack([rows * 250 / height, columns * 250 / width, np.full_like(rows, 255)], axis=2).astype(np.uint8)
+    fitted = pixels.fit(picture, to_height, to_width, resize).astype(float)
+    part = pixels.part_seen(height, width, to_height, to_width, resize)
+    said_rows = part.top + (np.arange(to_height) + 0.5) * part.height / to_height
+    said_columns = part.left + (np.arange(to_width) + 0.5) * part.width / to_width
+    inside = fitted[:, :, 2] == 255  # elsewhere is letterbox's border
+    assert inside.any()
+    tolerance = max(2.0, 1.5 * part.height / to_height, 1.5 * part.width / to_width)  # a pixel and a half of the model
+    for row, column in zip(*np.nonzero(inside), strict=True):
+        assert fitted[row, column, 0] * height / 250 == pytest.approx(said_rows[row], abs=tolerance + height / 250)
+        assert fitted[row, column, 1] * width / 250 == pytest.approx(said_columns[column], abs=tolerance + width / 250)
+
+
+def test_the_part_seen_of_an_unknown_rule() -> None:
+    with pytest.raises(UsageError, match="did you mean 'letterbox'"):
+        pixels.part_seen(10, 10, 5, 5, "letterbx")
