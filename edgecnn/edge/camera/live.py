@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from edgecnn.edge.artifact import Prediction
-from edgecnn.edge.pixels import Image
+from edgecnn.edge.pixels import Image, Part
 
 
 @dataclass(frozen=True)
@@ -74,12 +74,13 @@ class ModelCard:
 class Shown:
     """A picture and its answer. picture: uint8 [H, W, 3] RGB, the very frame that the answer is about; not written to.
 
-    heatmap: uint8 [h, w], the class map of the label from 0 to 255, to lay over the model's part of the picture.
+    heatmap: uint8 [h, w], the class map of the label from 0 to 255, to lay over `part`, which the model saw.
     """
 
     picture: Image
     result: Result
     heatmap: Image | None = None
+    part: Part | None = None
 
 
 class Live:

@@ -25,15 +25,19 @@ _CAP_HEIGHT = 22.0
 # --- text and bars ---------------------------------------------------------------------------------------------------
 
 
-def draw(picture: Image, label: str, probability: float, top: Sequence[Prediction] = (), status: str = "") -> Image:
+def draw(
+    picture: Image, label: str, probability: float | None, top: Sequence[Prediction] = (), status: str = ""
+) -> Image:
     """A copy of a uint8 [H, W, 3] RGB picture with the label above, and the likeliest labels as bars below.
 
-    status: a line at the very bottom. Sizes follow the picture's, so that it reads alike from 320x240 to 4K.
+    probability: in 0..1; None where there is no answer yet. status: a line at the very bottom. Sizes follow the
+    picture's, so that it reads alike from 320x240 to 4K.
     """
     canvas = np.array(picture, np.uint8)
     height, width = canvas.shape[:2]
     unit = max(5.0, min(height, width * 0.75) / 48)  # a twelfth of the label's band, and less than a small letter
-    _title(canvas, label, probability, unit)
+    if probability is not None:
+        _title(canvas, label, probability, unit)
     below = height
     if status:
         below -= round(3 * unit)

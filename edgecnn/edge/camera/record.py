@@ -68,9 +68,14 @@ def _quoted(char: str) -> str:
 
 def file_name(taken_ns: int, probability: float) -> str:
     """A frame's name, by when it was taken (nanoseconds since 1970): 20261125T034501.123Z_0.93.jpg."""
+    return f"{time_stamp(taken_ns)}_{probability:.2f}.jpg"
+
+
+def time_stamp(taken_ns: int) -> str:
+    """UTC with milliseconds, as `edgecnn new` reads it from names: 20261125T034501.123Z."""
     seconds, rest = divmod(taken_ns, 1_000_000_000)
     moment = datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y%m%dT%H%M%S")
-    return f"{moment}.{rest // 1_000_000:03}Z_{probability:.2f}.jpg"
+    return f"{moment}.{rest // 1_000_000:03}Z"
 
 
 # --- which frames ----------------------------------------------------------------------------------------------------
