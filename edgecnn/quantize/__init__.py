@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from edgecnn.quantize.class_map import quantized_map
 from edgecnn.quantize.qdq import quantize
 from edgecnn.quantize.saturation import PairSums, pair_sums
 
-__all__ = ["PairSums", "pair_sums", "quantize"]
+__all__ = ["PairSums", "pair_sums", "quantize", "quantized_map"]

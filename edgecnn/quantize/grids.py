@@ -105,10 +105,20 @@ def _with_margin(op: Op, seen: Range) -> Range:
     A grid that ends where the activation does makes it needless. Else engines would have to compute it, and OpenVINO
     leaves out a relu whose zero point is above 0, and cuts relu6 off at the step next to 6 of the grid before it.
     """
-    margin = LOGIT_MARGIN / 2 * (seen.high - seen.low)
-    low = seen.low - margin if seen.low < 0.0 else 0.0
-    high = seen.high + margin
+    wide = _widened(seen)
+    low = wide.low if seen.low < 0.0 else 0.0
+    high = wide.high
     return Range(low, min(high, RELU6)) if "relu6" in (op.activation, ACTIVATIONS.get(op.type)) else Range(low, high)
+
+
+def _widened(seen: Range) -> Range:
+    margin = LOGIT_MARGIN / 2 * (seen.high - seen.low)
+    return Range(seen.low - margin, seen.high + margin)
+
+
+def logit_grid(seen: Range) -> Grid:
+    """The grid for logits that no activation cuts off, from their range over calibration pictures."""
+    return asymmetric(_widened(seen))
 
 
 def _floor(op: Op, inputs: Sequence[Grid]) -> float:

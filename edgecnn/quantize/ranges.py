@@ -5,6 +5,7 @@ True minima and maxima are merged: a moving average would cut off what only some
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,13 +24,13 @@ class Range:
     high: float
 
 
-def observe(graph: Graph, images: Array) -> dict[str, Range]:
-    """The range of each operation's output, by value name, over uint8 [N, H, W, 3] pictures.
+def observe(graph: Graph, images: Array, names: Sequence[str] | None = None) -> dict[str, Range]:
+    """The range of each operation's output, or of the values `names`, by value name, over uint8 [N, H, W, 3] pictures.
 
     Raises UsageError where a value is not finite, MissingExtra without onnxruntime.
     """
     onnxruntime = library()
-    names = [op.output.value for op in read_program(graph).ops]
+    names = [op.output.value for op in read_program(graph).ops] if names is None else list(names)
     watched = Graph(graph.nodes, graph.constants, graph.inputs, [graph.value(name) for name in names])
     session = onnxruntime.InferenceSession(to_onnx(watched).SerializeToString(), providers=["CPUExecutionProvider"])
     batch = graph.inputs[0].shape[0]
