@@ -131,7 +131,7 @@ class CaptureKeeper(Keeper):
             self.end()
 
     def gone(self, why: str, pause_s: float) -> None:
-        """The page and the terminal say so; DeviceError where it has never opened: then it is no camera that was lost."""
+        """The page and the terminal say so; DeviceError where it has never opened: then no camera was lost."""
         if not self._ever_opened:
             raise DeviceError(f"{self._request.source}: {why}; look whether another program can open it")
         self.state = "stalled"

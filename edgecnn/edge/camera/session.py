@@ -117,7 +117,7 @@ class Session:
         beside = threading.Thread(target=loop, name="camera")
         beside.start()
         try:
-            WindowView(self._live).run()
+            WindowView(self._live, self._say).run()
         finally:
             self._live.close()
             beside.join()
@@ -170,7 +170,7 @@ def _view(asked: str | None) -> str:
         return asked
     from edgecnn.edge.camera.views import window
 
-    hindrance = window.hindrance()
+    hindrance = window.unavailable()
     if asked == "window" and hindrance is not None:
         raise UsageError(f"no window can be opened: {hindrance}; use --view web")
     return "web" if hindrance is not None else "window"

@@ -91,7 +91,8 @@ def find_kind(text: str, further: Sequence[str] = ()) -> Kind:
 
     further: kinds from elsewhere, each as `module:attribute`, which come before those of this folder.
     """
-    elsewhere = [getattr(importlib.import_module(module), name) for module, name in (p.split(":") for p in further)]
+    parted = (place.split(":") for place in further)
+    elsewhere: list[Kind] = [getattr(importlib.import_module(module), name) for module, name in parted]
     for kind in (*elsewhere, *kinds().values()):
         if kind.claims(text):
             return kind

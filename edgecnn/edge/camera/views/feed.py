@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from edgecnn.edge.camera.live import Live, Shown
-from edgecnn.edge.camera.views.heatmap import lay_over
+from edgecnn.edge.camera.overlay import blend
 from edgecnn.edge.pixels import Image
 from edgecnn.records import to_json
 
@@ -144,14 +144,16 @@ class Feed:
         assert self._loop is not None, "it was started"
         self._loop.call_soon_threadsafe(self.results.put, event("result", to_json(shown.result)))
         if self.picture_seats.taken:
-            self._loop.call_soon_threadsafe(self.pictures.put, part(encode(shown, self.live.model.input)))
+            self._loop.call_soon_threadsafe(self.pictures.put, part(encode(shown)))
 
 
-def encode(shown: Shown, model_input: str) -> bytes:
+def encode(shown: Shown) -> bytes:
     """A picture with its heat map, if it has one, as JPEG."""
     import cv2
 
-    picture = shown.picture if shown.heatmap is None else lay_over(shown.picture, shown.heatmap, model_input)
+    picture = shown.picture
+    if shown.heatmap is not None and shown.part is not None:
+        picture = blend(picture, shown.heatmap, shown.part)
     bgr = cv2.cvtColor(_shrunk(picture), cv2.COLOR_RGB2BGR)
     _, jpeg = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     return jpeg.tobytes()

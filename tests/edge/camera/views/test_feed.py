@@ -13,6 +13,7 @@ import pytest
 from edgecnn.edge.camera.live import Live, Shown
 from edgecnn.edge.camera.views import feed as feeds
 from edgecnn.edge.camera.views.feed import LONGEST_SIDE, Feed, encode, event, part
+from edgecnn.edge.pixels import Part
 from tests.edge.camera.views.client import eventually
 from tests.edge.camera.views.scene import Camera, card, picture, result
 
@@ -23,14 +24,14 @@ def decoded(jpeg: bytes) -> np.ndarray:
 
 
 def test_the_picture_is_the_one_that_was_shown() -> None:
-    shown = decoded(encode(Shown(picture(3), result()), "32x32 crop"))
+    shown = decoded(encode(Shown(picture(3), result())))
     assert shown.shape == (240, 320, 3)
     assert np.abs(shown[80:100, 30:70].astype(int) - (240, 200, 30)).max() < 12, "red stays red"
 
 
 def test_a_heat_map_is_on_it() -> None:
     plain, hot = (
-        decoded(encode(Shown(picture(), result(), heat), "32x32 crop")).astype(int)
+        decoded(encode(Shown(picture(), result(), heat, Part(0, 40, 240, 240)))).astype(int)
         for heat in (None, np.full((4, 4), 255, np.uint8))
     )
     assert np.abs(plain - hot)[:, 50:270].mean() > 30
@@ -42,7 +43,7 @@ def test_a_heat_map_is_on_it() -> None:
     [((1080, 1920), (720, 1280)), ((3000, 1000), (1280, 427)), ((480, 640), (480, 640)), ((1, 9000), (1, 1280))],
 )
 def test_a_large_picture_is_shrunk(size: tuple[int, int], sent: tuple[int, int]) -> None:
-    shown = decoded(encode(Shown(np.zeros((*size, 3), np.uint8), result()), "32x32 crop"))
+    shown = decoded(encode(Shown(np.zeros((*size, 3), np.uint8), result())))
     assert shown.shape[:2] == sent
     assert max(sent) <= LONGEST_SIDE
 
