@@ -68,7 +68,7 @@ def test_what_is_no_number_is_absent() -> None:
 
 def test_each_picture_is_encoded_once_and_only_while_somebody_looks(monkeypatch: pytest.MonkeyPatch) -> None:
     encoded = []
-    monkeypatch.setattr(feeds, "encode", lambda shown, _: encoded.append(shown.result.frame) or b"jpeg")
+    monkeypatch.setattr(feeds, "encode", lambda shown: encoded.append(shown.result.frame) or b"jpeg")
     live = Live(card())
 
     async def look() -> None:
