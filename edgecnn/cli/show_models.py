@@ -84,6 +84,8 @@ def exported(console: Console, record: ExportRecord) -> None:
     lines = [(f"{made.target}-{made.precision}", str(made.model), size(made.bytes)) for made in record]
     console.print(rows(table("artifact", "file", "size", left=2), lines))
     console.print(f"{len(record)} files in {duration(record.seconds)}, each opened by its runtime and checked")
+    if record.heat_maps:
+        console.print(f"heat maps beside them: {', '.join(folder.name for folder in record.heat_maps)}", markup=False)
     if record.saturates_in:
         layers = sum(sums.saturates for sums in record.saturation)
         console.print(

@@ -158,6 +158,7 @@ class Export(Section):
     targets: Annotated[tuple[Target, ...], Field(min_length=1)] = ("tflite", "onnx", "openvino")
     precisions: Annotated[tuple[Precision, ...], Field(min_length=1)] = ("fp32", "int8")
     output: Literal["logits", "probabilities"] = "logits"
+    heatmap: bool = False  # the map form beside each artifact, for `camera --heatmap`
 
 
 class Limits(Section):

@@ -12,6 +12,7 @@ from edgecnn import __version__, formats
 from edgecnn.data import fingerprint
 from edgecnn.edge import artifact
 from edgecnn.edge.artifact import Artifact, Calibration, ClassOutput, Manifest
+from edgecnn.edge.camera import heatmap
 from edgecnn.edge.machine import instruction_sets
 from edgecnn.edge.runtimes import runtime_for
 from edgecnn.errors import EdgecnnError
@@ -20,14 +21,12 @@ from edgecnn.graph.program import Grid, read_program
 from edgecnn.graph.reference import Reference
 from edgecnn.quantize import quantize
 from edgecnn.records import sha256, sha256_file, write_json, write_whole
+from edgecnn.verbs.class_maps import FAR, class_map_record, map_graphs
 from edgecnn.verbs.folders import EXPORT, Export
 from edgecnn.verbs.network import Network, check_float
 
 SCHEMES = {"fp32": "fp32", "int8": "static_wi{weights_bits}_ai8"}
 METHOD = "minmax"
-FAR = 0.05
-"""Of the span of a reference's answers: what int8 rounding may move half of them by at most. A deep net whose weights
-are random moves by some steps in another engine; a wrong file by a third of the span. `verify` looks at each layer."""
 GOLDEN = 8
 """Pictures whose answers an artifact carries along."""
 
@@ -54,13 +53,16 @@ def exported(folder: Path) -> Exported:
 class Writer:
     """An export under construction in a folder: what all its files are written from, and what they are held against."""
 
-    def __init__(self, folder: Path, network: Network, int8: bool, weights_bits: int) -> None:
-        """Decide int8, where it is asked for, and write the graphs and the reference."""
+    def __init__(self, folder: Path, network: Network, int8: bool, weights_bits: int, heat_maps: bool = False) -> None:
+        """Decide int8, where it is asked for, and write the graphs and the reference; UsageError for a network without
+        a map form where `heat_maps` are.
+        """
         self.folder, self.network, self.weights_bits = folder, network, weights_bits
         network.check_graph()
         self.graphs: dict[str, Graph] = {"fp32": network.fp32}
         if int8:
             self.graphs["int8"] = quantize(network.fp32, network.calibration.images, weights_bits)
+        self.maps = map_graphs(network, self.graphs) if heat_maps else {}
         self.hashes: dict[str, str] = {}
         for precision, graph in self.graphs.items():
             content = to_onnx(graph).SerializeToString(deterministic=True)
@@ -69,15 +71,36 @@ class Writer:
         np.savez(folder / "reference.npz", images=network.evaluated, logits=network.logits)
         self.hashes["reference.npz"] = sha256_file(folder / "reference.npz")
         self.names: list[str] = []
+        self.heat_maps: list[str] = []
 
     def artifact(self, target: str, precision: str) -> None:
         """Write one file with its manifest, open it in its runtime and hold it against the reference."""
         network, graph = self.network, self.graphs[precision]
-        form, grid = formats.find_format(target), read_program(graph).output.grid
         folder = self.folder / f"{target}-{precision}"
+        manifest = self._model_file(folder, graph, target, precision, network.output)
+        write_whole(folder / "labels.txt", "".join(f"{label}\n" for label in network.labels).encode())
+        write_json(folder / artifact.MANIFEST, manifest)
+        images = network.evaluated[:GOLDEN]
+        raw = check_claims(artifact.load(folder), images, Reference(graph).output(images))
+        np.savez(folder / "golden.npz", images=images, outputs=raw)
+        self.names.append(folder.name)
+
+    def heat_map(self, target: str, precision: str) -> None:
+        """Write the map form beside an artifact that is there; the same look is taken at it."""
+        beside = self.folder / f"{target}-{precision}"
+        folder, graph = heatmap.map_folder(beside), self.maps[precision]
+        manifest = self._model_file(folder, graph, target, precision, heatmap.KIND)
+        record = class_map_record(self.network, graph, artifact.open_unchecked(folder, manifest), artifact.load(beside))
+        write_json(folder / heatmap.RECORD, record)
+        self.heat_maps.append(folder.name)
+
+    def _model_file(self, folder: Path, graph: Graph, target: str, precision: str, kind: str) -> Manifest:
+        """Write a graph as a model file; what is to be known of it. `kind`: what its output is."""
+        network = self.network
+        form, grid = formats.find_format(target), read_program(graph).output.grid
         folder.mkdir(parents=True)
-        form.write(graph, folder, _details(network, grid))
-        manifest = Manifest(
+        form.write(graph, folder, _details(network, grid, kind))
+        return Manifest(
             name=network.name,
             target=target,
             precision=precision,
@@ -87,7 +110,7 @@ class Writer:
             sha256=sha256_file(folder / form.model),
             companions={name: sha256_file(folder / name) for name in form.companions},
             input=network.input,
-            output=_class_output(graph, network.output, grid),
+            output=_class_output(graph, kind, grid),
             labels=network.labels,
             parents={**network.parents, f"{precision}.onnx": self.hashes[f"{precision}.onnx"]},
             versions={
@@ -100,12 +123,6 @@ class Writer:
             temperature=network.temperature,
             unsure_below=network.unsure_below,
         )
-        write_whole(folder / "labels.txt", "".join(f"{label}\n" for label in network.labels).encode())
-        write_json(folder / artifact.MANIFEST, manifest)
-        images = network.evaluated[:GOLDEN]
-        raw = check_claims(artifact.load(folder), images, Reference(graph).output(images))
-        np.savez(folder / "golden.npz", images=images, outputs=raw)
-        self.names.append(folder.name)
 
     def _calibration(self) -> Calibration:
         pictures = self.network.calibration
@@ -124,6 +141,7 @@ class Writer:
             int8=self.hashes.get("int8.onnx"),
             reference=self.hashes["reference.npz"],
             train_data=network.train_data,
+            heat_maps=tuple(self.heat_maps),
         )
         write_json(self.folder / EXPORT, record)
 
@@ -135,12 +153,12 @@ def _class_output(graph: Graph, kind: str, grid: Grid | None) -> ClassOutput:
     return ClassOutput(name, kind, "uint8", grid.scale, grid.zero_point)
 
 
-def _details(network: Network, grid: Grid | None) -> dict[str, str]:
+def _details(network: Network, grid: Grid | None, kind: str) -> dict[str, str]:
     details = {
         "name": network.name,
         "labels": formats.labels_text(network.labels),
         "resize": network.input.resize,
-        "output": network.output,
+        "output": kind,
     }
     if grid is not None:
         details |= {"output_scale": repr(grid.scale), "output_zero_point": str(grid.zero_point)}

@@ -43,6 +43,8 @@ class ExportRecord:
     """int8: what two products can come to, layer by layer."""
     saturates_in: tuple[str, ...] = ()
     """The runtimes whose int8 files can saturate on x86 machines without VNNI."""
+    heat_maps: tuple[Path, ...] = ()
+    """The folders of the map forms, beside the artifacts."""
     schema: str = "edgecnn.export/1"
 
     def __getitem__(self, place: int) -> Exported:
@@ -65,6 +67,7 @@ class _Plan:
     out: Path
     network: Callable[[], Network]
     weights_bits: int = 8
+    heatmap: bool = False
 
 
 def export(
@@ -75,6 +78,7 @@ def export(
     int8: bool = False,
     fp32: bool = False,
     weights_bits: int | None = None,
+    heatmap: bool | None = None,
     out: Path | str | None = None,
     data_dir: Path | None = None,
     input_size: int | tuple[int, int] | None = None,
@@ -89,10 +93,11 @@ def export(
     """Export a run's best checkpoint, a torch module in eval mode, or a float .onnx file.
 
     Targets and precisions (`int8`, `fp32`, or both by name) replace the recipe's; without a recipe they are all.
-    weights_bits replaces the recipe's too, or 8; with 7, no sum saturates on x86 machines without VNNI. What
-    follows data_dir is for networks from elsewhere only: a run's recipe says it. Calibration is uint8 [N, H, W, 3] or
-    a folder; mean and std are for pixels from 0 to 1. Only train and val pictures are opened. The folder appears whole
-    or not at all. Raises UnusableFile, UsageError, MissingExtra, OutOfResources.
+    weights_bits replaces the recipe's too, or 8; with 7, no sum saturates on x86 machines without VNNI. heatmap, too:
+    beside each artifact its map form, which says where a class is seen. What follows data_dir is for networks from
+    elsewhere only: a run's recipe says it. Calibration is uint8 [N, H, W, 3] or a folder; mean and std are for pixels
+    from 0 to 1. Only train and val pictures are opened. The folder appears whole or not at all. Raises UnusableFile,
+    UsageError, MissingExtra, OutOfResources.
     """
     started = time.perf_counter()
     size = (input_size, input_size) if isinstance(input_size, int) else input_size
@@ -106,17 +111,22 @@ def export(
     if plan.out.exists() and not (plan.out / EXPORT).is_file():
         raise UsageError(f"{plan.out}: exists and is no export; choose another --out")
     bits = plan.weights_bits if weights_bits is None else weights_bits
+    maps = plan.heatmap if heatmap is None else heatmap
     network = plan.network()
     with whole_folder(plan.out) as made:
-        writer = Writer(made, network, "int8" in plan.precisions, bits)
+        writer = Writer(made, network, "int8" in plan.precisions, bits, maps)
         for target in plan.targets:
             for precision in plan.precisions:
                 message(f"writing {target} {precision}")
                 writer.artifact(target, precision)
+                if maps:
+                    writer.heat_map(target, precision)
         writer.finish()
     artifacts = tuple(exported(plan.out / name) for name in writer.names)
     seconds = time.perf_counter() - started
-    return ExportRecord(plan.source, seconds, artifacts, instruction_sets(), *_saturation(writer, plan.targets))
+    found, saturates_in = _saturation(writer, plan.targets)
+    folders = tuple(plan.out / name for name in writer.heat_maps)
+    return ExportRecord(plan.source, seconds, artifacts, instruction_sets(), found, saturates_in, folders)
 
 
 def _saturation(writer: Writer, targets: Sequence[str]) -> tuple[tuple[PairSums, ...], tuple[str, ...]]:
@@ -161,6 +171,7 @@ def _plan(
         out or run.exports / _now(),
         lambda: network_of_run(run, data_dir, message),
         recipe.quantize.weights_bits,
+        recipe.export.heatmap,
     )
 
 

@@ -44,6 +44,8 @@ class Export:
     """sha256 of reference.npz."""
     train_data: str | None
     """Fingerprint of the training pictures."""
+    heat_maps: tuple[str, ...] = ()
+    """The folders of artifacts' map forms, `<target>-<precision>-map`."""
     schema: str = "edgecnn.export-folder/1"
 
 

@@ -152,6 +152,11 @@ def evaluate(
     type=click.IntRange(7, 8),
     help="7: int8 weights in -63..63, for x86 machines without VNNI, where sums can saturate (default: the recipe's).",
 )
+@click.option(
+    "--heatmap/--no-heatmap",
+    default=None,
+    help="Beside each file its map form, for camera --heatmap (default: the recipe's).",
+)
 @click.option("--out", type=FOLDER, help="The export's folder (default: in the run, or in exports/, by time).")
 @click.option("--calibration", type=FOLDER, help="MODEL.onnx: a folder of pictures that int8 is decided on.")
 @click.option("--mean", type=NUMBERS, help="MODEL.onnx: what it subtracts from pixels (0 to 1), by channel: R,G,B.")
@@ -173,6 +178,7 @@ def export(
     int8: bool,
     fp32: bool,
     weights_bits: int | None,
+    heatmap: bool | None,
     out: Path | None,
     calibration: Path | None,
     mean: tuple[float, ...] | None,
@@ -201,6 +207,7 @@ def export(
         targets=flattened(targets),
         precisions=precisions,
         weights_bits=weights_bits,
+        heatmap=heatmap,
         out=out,
         calibration=calibration,
         mean=mean,

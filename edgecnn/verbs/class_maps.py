@@ -1,0 +1,74 @@
+"""The map forms that an export writes beside its artifacts: their graphs, and a look at each file."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+import numpy as np
+
+from edgecnn import formats
+from edgecnn.edge.artifact import Artifact
+from edgecnn.edge.camera.heatmap import ClassMap, HeatMap
+from edgecnn.errors import EdgecnnError
+from edgecnn.graph.class_map import class_map
+from edgecnn.graph.edit import Array, Graph
+from edgecnn.graph.program import Tensor, read_program
+from edgecnn.graph.reference import Reference
+from edgecnn.metrics import agreement, softmax
+from edgecnn.quantize import quantized_map
+from edgecnn.verbs.network import Network, check_float
+
+FAR = 0.05
+"""Of the span of a reference's answers: what int8 rounding may move half of them by at most. A deep net whose weights
+are random moves by some steps in another engine; a wrong file by a third of the span. `verify` looks at each layer."""
+
+
+def map_graphs(network: Network, graphs: Mapping[str, Graph]) -> dict[str, Graph]:
+    """The map form of each precision's graph; UsageError where the network has none."""
+    made = {"fp32": class_map(network.fp32)}
+    if "int8" in graphs:
+        made["int8"] = quantized_map(graphs["int8"], network.fp32, network.calibration.images)
+    return made
+
+
+def class_map_record(network: Network, graph: Graph, opened: Artifact, classifier: Artifact) -> ClassMap:
+    """What is to be known of a map's file, after holding it against its graph and its mean against the classifier.
+
+    EdgecnnError where the file does not give what the graph says, or its mean is not the source's answer.
+    """
+    images, output = network.evaluated, read_program(graph).output
+    _, _, height, width = output.shape
+    record = ClassMap(
+        file=opened.manifest,
+        height=height,
+        width=width,
+        layout=_layout(opened.manifest.target, output),
+        classifier=classifier.manifest.sha256,
+        agreement=0.0,
+        pictures=len(images),
+    )
+    found = np.stack([HeatMap(record, opened).logits(image) for image in images])
+    expected = opened.values(Reference(graph).output(images)).transpose(0, 2, 3, 1)
+    what = f"the {opened.manifest.target} {opened.manifest.precision} file of the heat map"
+    _check(opened, found, expected, what)
+    means = found.mean(axis=(1, 2))
+    answers = softmax(means) if network.output == "probabilities" else means
+    _check(opened, answers, network.logits, f"the mean of {what}")
+    return dataclasses.replace(record, agreement=agreement(means, classifier.raw(images)))
+
+
+def _layout(target: str, output: Tensor) -> str:
+    """The order of axes that a format's files give a picture-like output in, told by sizes that are all different."""
+    sizes = formats.find_format(target).encode(output, np.zeros((1, 2, 3, 5), np.float32)).shape
+    return "NHWC" if sizes == (1, 3, 5, 2) else "NCHW"
+
+
+def _check(opened: Artifact, found: Array, expected: Array, what: str) -> None:
+    if found.shape != expected.shape:
+        raise EdgecnnError(f"{what} gives {list(found.shape)} instead of {list(expected.shape)}")
+    scale = opened.manifest.output.scale
+    if scale is None:
+        check_float(found, expected, what)
+    elif np.median(np.abs(found - expected)) > max(scale, FAR * np.ptp(expected)):
+        raise EdgecnnError(f"{what} lies far from what it was made from in most places")
