@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 
@@ -15,7 +16,7 @@ Colour = tuple[int, int, int]
 WHITE, AMBER, BLUE, GREY = (255, 255, 255), (255, 196, 77), (64, 156, 255), (90, 90, 90)
 SHADE = 0.3
 """What remains of the picture's light behind text: white on it has a contrast of 7:1 and more even on white."""
-HEAT_ALPHA = 0.6
+HEAT_ALPHA = 0.5
 BRIGHTEST = 0.88
 """Of the colour map, which ends in a red so dark that one takes it for a shadow."""
 _CAP_HEIGHT = 22.0
@@ -144,9 +145,21 @@ def blend(picture: Image, heatmap: Image, part: Part) -> Image:
     if bottom <= top or right <= left:
         return blended
     heat = cv2.resize(heatmap, (part.width, part.height), interpolation=cv2.INTER_CUBIC)
-    heat = heat[top - part.top : bottom - part.top, left - part.left : right - part.left]
-    colours = cv2.applyColorMap(cv2.convertScaleAbs(heat, alpha=BRIGHTEST), cv2.COLORMAP_TURBO)[:, :, ::-1]
-    alpha = heat.astype(np.float32) * np.float32(HEAT_ALPHA / 255)
-    seen = blended[top:bottom, left:right]
-    seen[...] = cv2.blendLinear(np.ascontiguousarray(colours), np.ascontiguousarray(seen), alpha, 1 - alpha)
+    heat = np.ascontiguousarray(heat[top - part.top : bottom - part.top, left - part.left : right - part.left])
+    colours, remains = _shares()
+    seen = np.ascontiguousarray(blended[top:bottom, left:right])
+    darkened = cv2.multiply(seen, cv2.applyColorMap(heat, remains), scale=1 / 255)
+    blended[top:bottom, left:right] = cv2.add(darkened, cv2.applyColorMap(heat, colours))
     return blended
+
+
+@cache
+def _shares() -> tuple[Image, Image]:
+    """For each of 256 levels of heat, [256, 1, 3]: its share of a colour, and what remains of the picture, of 255."""
+    import cv2
+
+    levels = np.arange(256, dtype=np.float64)[:, None]
+    alpha = (levels * (HEAT_ALPHA / 255))[:, :, None]
+    turbo = cv2.applyColorMap(np.rint(levels * BRIGHTEST).astype(np.uint8), cv2.COLORMAP_TURBO)[:, :, ::-1]
+    colours = np.rint(turbo * alpha).astype(np.uint8)
+    return colours, np.rint(255.0 * (1 - alpha)).astype(np.uint8).repeat(3, axis=2)
