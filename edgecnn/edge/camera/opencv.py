@@ -65,7 +65,10 @@ def frame_size(capture: Capture) -> tuple[int, int]:
 
 
 class LiveStream:
-    """A stream that OpenCV decodes: BGR frames as they come, until it ends, which is a DeviceError."""
+    """A stream that OpenCV decodes: BGR frames as they come, until it ends, which is a DeviceError.
+
+    A frame counts as taken when it is decoded: how long it was on its way before, nobody tells.
+    """
 
     live = True
 

@@ -102,6 +102,8 @@ class Webcam:
     sizes: tuple[tuple[int, int], ...] = ((640, 480), (320, 240), (1280, 720))
     clock_ns: int = 0
     """What the driver's clock is ahead of the monotonic one."""
+    flat: bool = False
+    """Unconverted frames are [1, N] bytes, as some versions of OpenCV have it."""
 
     def __post_init__(self) -> None:
         self._pixels, self._convert, self._buffers = self.offers[0], True, 4  # as OpenCV opens it
@@ -169,7 +171,8 @@ class Webcam:
             number = min(number, self.fault.frame)
         if self._convert:
             return True, bgr(scene(*self._size)[number % SCENES])
-        return True, encoded(self._pixels, *self._size)[number % SCENES].copy()
+        data = encoded(self._pixels, *self._size)[number % SCENES].copy()
+        return True, data.reshape(1, -1) if self.flat else data
 
     def release(self) -> None:
         self.released = True

@@ -65,10 +65,11 @@ class FakeSource:
 
     def __init__(self, text: str, scenery: Scenery, fps: float, fault: Fault) -> None:
         self._text, self._scenery, self._fps, self._fault = text, scenery, fps, fault
+        self._pace = Pace()
         self.description = f"{text}: a moving scene at {fps:g} frames/s"
 
     def __iter__(self) -> Iterator[Captured]:
-        pace, number = Pace(), 0
+        number = 0
         while True:
             wrong = self._fault if number >= self._fault.frame else NO_FAULT
             if wrong.kind == "vanish":
@@ -77,7 +78,7 @@ class FakeSource:
                 time.sleep(60)
             seen = wrong.frame if wrong.kind == "repeat" else number
             frame = self._scenery.draw(seen)  # before it is due: drawing is no part of its age
-            due_ns = pace.wait(number / self._fps)
+            due_ns = self._pace.wait(number / self._fps)
             number += 1
             if wrong.kind != "nothing":
                 yield Captured(frame, "rgb", due_ns)

@@ -2,12 +2,13 @@
 
 Left to itself, OpenCV asks for raw pixels (USB 2 carries 640x480 of them, and little more) and converts every frame to
 BGR, also those that are dropped. So MJPEG is asked for and conversion is turned off: then retrieve() gives what lies in
-the driver's buffer, [1, N] bytes of MJPG, [H, W, 2] of YUYV, [H * 3 / 2, W] of NV12 (OpenCV, modules/videoio/src/
-cap_v4l.cpp). NV12 is converted here, since OpenCV up to 4.10 swaps its red and blue (opencv/opencv#26081).
+the driver's buffer (OpenCV, modules/videoio/src/cap_v4l.cpp), in some versions as rows of pixels, in some as [1, N]
+bytes whatever they are. NV12 is converted here, since OpenCV up to 4.10 swaps its red and blue (opencv/opencv#26081).
 """
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,8 +28,8 @@ from edgecnn.errors import DeviceError
 WIDTH, HEIGHT, FPS = 640, 480, 30.0
 BUFFERS = 2
 """One is filled while the other is read; with more, frames wait and grow old."""
-EMPTY = 10
-"""So many frames of no bytes in a row are a camera that is lost; one, such as the first of some, is passed over."""
+BROKEN = 10
+"""So many empty or short frames in a row are a camera that is lost; one, such as the first of some, is passed over."""
 RAW = ("MJPG", "JPEG", "YUYV", "NV12", "NV21")
 """What is taken as the driver gives it; OpenCV converts the rest."""
 
@@ -42,24 +43,39 @@ class V4l2Source:
         import cv2
 
         self._capture, self._path, self._pixels = capture, path, pixels
-        width, height = frame_size(capture)
+        self._size = width, height = frame_size(capture)
         rate = capture.get(cv2.CAP_PROP_FPS)
         self.description = f"{path}: {width}x{height} {pixels}" + (f" at {rate:g} frames/s" if rate > 0 else "")
 
     def __iter__(self) -> Iterator[Captured]:
         import cv2
 
-        empty = 0
-        while self._capture.grab() and empty < EMPTY:
+        broken = 0
+        while self._capture.grab() and broken < BROKEN:
             now_ns = time.monotonic_ns()
             stamp_ns = self._capture.get(cv2.CAP_PROP_POS_MSEC) * 1e6  # the driver's, on the monotonic clock for most
             given, data = self._capture.retrieve()
-            if not given or data is None or data.size == 0:
-                empty += 1
+            frame = self._captured(data, captured_ns(now_ns, stamp_ns)) if given and data is not None else None
+            if frame is None:
+                broken += 1
                 continue
-            empty = 0
-            yield _captured(data, self._pixels, captured_ns(now_ns, stamp_ns))
+            broken = 0
+            yield frame
         raise DeviceError(f"{self._path}: the camera is lost: it gives no frames any more; see that it is plugged in")
+
+    def _captured(self, data: NDArray[Any], at_ns: int) -> Captured | None:
+        """The frame, or None where bytes are missing."""
+        if self._pixels in ("MJPG", "JPEG"):
+            return Captured(data.reshape(-1), "jpeg", at_ns) if data.size else None
+        width, height = self._size
+        shapes = {"YUYV": (height, width, 2), "NV12": (height * 3 // 2, width), "NV21": (height * 3 // 2, width)}
+        shape = shapes.get(self._pixels, (height, width, 3))
+        if data.size < math.prod(shape):
+            return None
+        data = data.reshape(-1)[: math.prod(shape)].reshape(shape)
+        if self._pixels == "YUYV":
+            return Captured(data, "yuyv", at_ns)
+        return Captured(data, "bgr", at_ns) if len(shape) == 3 else Captured(_rgb(data, self._pixels), "rgb", at_ns)
 
     def __enter__(self) -> V4l2Source:
         return self
@@ -70,17 +86,11 @@ class V4l2Source:
         self._capture.release()
 
 
-def _captured(data: NDArray[Any], pixels: str, at_ns: int) -> Captured:
-    if pixels in ("MJPG", "JPEG"):
-        return Captured(data.reshape(-1), "jpeg", at_ns)
-    if pixels == "YUYV":
-        return Captured(data, "yuyv", at_ns)
-    if pixels in ("NV12", "NV21"):
-        import cv2
+def _rgb(planes: NDArray[Any], pixels: str) -> NDArray[np.uint8]:
+    """NV12 or NV21 [H * 3 / 2, W] as RGB [H, W, 3]."""
+    import cv2
 
-        code = cv2.COLOR_YUV2RGB_NV12 if pixels == "NV12" else cv2.COLOR_YUV2RGB_NV21
-        return Captured(np.asarray(cv2.cvtColor(data, code), np.uint8), "rgb", at_ns)
-    return Captured(data, "bgr", at_ns)
+    return np.asarray(cv2.cvtColor(planes, getattr(cv2, f"COLOR_YUV2RGB_{pixels}")), np.uint8)
 
 
 @dataclass(frozen=True)

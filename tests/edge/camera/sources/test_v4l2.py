@@ -28,6 +28,7 @@ def opened(webcam: Webcam, wanted: Wanted = SMALL) -> V4l2Source:
     return V4l2(open_capture=lambda target, backend, parameters: webcam).open("0", wanted)
 
 
+@pytest.mark.parametrize("flat", [False, True])
 @pytest.mark.parametrize(
     ("offers", "encoding", "mean_error"),
     [
@@ -38,8 +39,10 @@ def opened(webcam: Webcam, wanted: Wanted = SMALL) -> V4l2Source:
         (("BGR3",), "bgr", 0.0),
     ],
 )
-def test_frames_come_as_the_camera_makes_them(offers: tuple[str, ...], encoding: str, mean_error: float) -> None:
-    webcam = Webcam(offers)
+def test_frames_come_as_the_camera_makes_them(
+    offers: tuple[str, ...], encoding: str, mean_error: float, flat: bool
+) -> None:
+    webcam = Webcam(offers, flat=flat)
     with opened(webcam) as source:
         frames = list(islice(source, 3))
     assert webcam.released
@@ -113,19 +116,21 @@ def test_a_camera_that_is_lost_is_a_device_error(kind: str) -> None:
 
 
 class Stuttering(Webcam):
-    """Some of its frames are empty, as the first ones of many webcams are."""
+    """Every second frame is empty or short, as the first one of many webcams is, and in the end all are."""
 
     def retrieve(self) -> tuple[bool, np.ndarray | None]:
         given, data = super().retrieve()
         self.reads = getattr(self, "reads", 0) + 1
-        return given, np.zeros((1, 0), np.uint8) if self.reads in (1, 2, 5) or self.reads > 7 else data
+        short = np.zeros((1, 0 if self.offers == ("MJPG",) else 320 * 240), np.uint8)
+        return given, short if self.reads % 2 or self.reads > 40 else data
 
 
-def test_an_empty_frame_is_passed_over_and_many_are_a_lost_camera() -> None:
-    with opened(Stuttering()) as source:
+@pytest.mark.parametrize("pixels", ["MJPG", "YUYV"])
+def test_a_broken_frame_is_passed_over_and_many_are_a_lost_camera(pixels: str) -> None:
+    with opened(Stuttering((pixels,))) as source:
         frames, _ = read_until(source, DeviceError)
-    assert len(frames) == 4
-    assert all(frame.data.size for frame in frames)
+    assert len(frames) == 20
+    assert all(decode(frame).shape == (240, 320, 3) for frame in frames)
 
 
 def test_repeated_frames_are_told_by_nothing_but_their_bytes() -> None:
