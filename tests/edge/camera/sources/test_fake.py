@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
+import zipfile
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import edgecnn
 from edgecnn.edge.camera.clock import Pace
 from edgecnn.edge.camera.scenery import Scenery
 from edgecnn.edge.camera.sources import Wanted
@@ -123,3 +129,27 @@ def test_after_block_and_nothing_no_frame_comes(kind: str, monkeypatch: pytest.M
 def test_a_fault_is_read() -> None:
     assert read_fault("nothing@7") == Fault("nothing", 7)
     assert read_fault(None).kind == "none"
+
+
+def test_it_runs_from_what_is_packed_for_a_device(tmp_path: Path) -> None:
+    """Floor 0 and edge/ in a zip file, in a process that finds nothing else of edgecnn."""
+    package = Path(edgecnn.__file__).parent
+    edge = [path for path in (package / "edge").rglob("*") if path.suffix in (".py", ".png")]
+    with zipfile.ZipFile(tmp_path / "device.pyz", "w") as archive:
+        for path in [*package.glob("*.py"), *edge]:
+            archive.write(path, path.relative_to(package.parent))
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "from edgecnn.edge.camera.sources import Wanted, find_kind\n"
+        "with find_kind('fake://').open('fake://', Wanted(32, 32)) as source:\n"
+        "    print(__import__('edgecnn').__file__, next(iter(source)).data.shape)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "device.pyz")],
+        cwd=tmp_path,
+        env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == f"{tmp_path / 'device.pyz' / 'edgecnn' / '__init__.py'} (480, 640, 3)"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Sequence
 from itertools import islice
@@ -13,8 +15,9 @@ import numpy as np
 import pytest
 
 from edgecnn.edge.camera.frames import decode
-from edgecnn.edge.camera.sources import Wanted
+from edgecnn.edge.camera.sources import Wanted, address
 from edgecnn.edge.camera.sources.v4l2 import SOURCE, V4l2, V4l2Source
+from edgecnn.edge.child import environment
 from edgecnn.errors import DeviceError
 from tests.edge.camera import v4l2_double
 from tests.edge.camera.reading import read_until
@@ -182,7 +185,14 @@ def test_opencv_itself_without_a_camera(tmp_path: Path, capfd: pytest.CaptureFix
 
 
 def test_the_double_is_found_by_another_process_as_every_kind_is() -> None:
-    with v4l2_double.SOURCE.open("double://YUYV?fps=100&fault=vanish@2", WANTED) as source:
-        assert source.description == "/dev/video0: 640x480 YUYV at 100 frames/s"
-        with pytest.raises(DeviceError):
-            list(source)
+    code = (
+        "import sys\n"
+        "from edgecnn.edge.camera.sources import Wanted, kind_at\n"
+        "with kind_at(sys.argv[1]).open(sys.argv[2], Wanted(32, 32)) as source:\n"
+        "    print(source.description, len([frame for frame, _ in zip(source, range(3))]))\n"
+    )
+    arguments = [address(v4l2_double.SOURCE), "double://YUYV?fps=100&fault=vanish@4"]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], env=environment(), capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "/dev/video0: 640x480 YUYV at 100 frames/s 3\n"
