@@ -97,7 +97,7 @@ def find_kind(text: str, further: Sequence[str] = ()) -> Kind:
         if kind.claims(text):
             return kind
     known = ", ".join(kind.usage for kind in kinds().values())
-    raise UsageError(f"'{shown(text)}' is no source; there are {known}")
+    raise UsageError(f"'{shown(text)}' is no source, and no file or folder here; there are {known}")
 
 
 def address(kind: Kind) -> str:

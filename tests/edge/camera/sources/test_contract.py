@@ -65,7 +65,7 @@ def test_a_text_names_one_kind_at_most(text: str, tmp_path: Path, monkeypatch: p
     if claiming:
         assert find_kind(text).name == TEXTS[text]
     else:
-        with pytest.raises(UsageError, match=r"is no source; there are .*fake://.*FOLDER"):
+        with pytest.raises(UsageError, match=r"is no source, and no file or folder here; there are .*fake://.*FOLDER"):
             find_kind(text)
 
 
