@@ -127,10 +127,14 @@ class Camera:
             if self._stop.wait(max(0.0, began + 1 / self._fps - time.monotonic())):
                 return
 
+    def stop(self) -> None:
+        """No further picture."""
+        self._stop.set()
+        self._thread.join()
+
     def __enter__(self) -> Camera:
         self._thread.start()
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._stop.set()
-        self._thread.join()
+        self.stop()

@@ -76,6 +76,7 @@ def test_each_picture_is_encoded_once_and_only_while_somebody_looks(monkeypatch:
         feed.start(asyncio.get_running_loop())
         try:
             await asyncio.sleep(0.3)
+            assert feed.results.empty
             assert not encoded
             assert not live.watched
             assert feed.event_seats.take()

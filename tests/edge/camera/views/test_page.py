@@ -11,11 +11,11 @@ from urllib.parse import urlsplit
 import pytest
 from selenium import webdriver
 
-from edgecnn.edge.camera.live import Live
+from edgecnn.edge.camera.live import Live, Shown
 from edgecnn.edge.camera.views import web
 from edgecnn.edge.camera.views.web import WebView
 from tests.edge.camera.views.browser import DESKTOP, PHONE, chromium, pixels, screen, text, until
-from tests.edge.camera.views.scene import HEALTH, Camera, card, film
+from tests.edge.camera.views.scene import HEALTH, Camera, card, film, picture, result
 
 ABSENT = "\N{EN DASH}"
 PAGE = Path(web.__file__).parent / "page"
@@ -106,6 +106,7 @@ HOSTILE = [
     "__proto__",
     "javascript:window.hacked=1",
     "a very long label " * 20,
+    "unbroken" * 40,
 ]
 
 
@@ -119,27 +120,32 @@ def test_hostile_text_is_shown_and_nothing_else(browser: webdriver.Chrome, size:
     ill = replace(
         HEALTH,
         state="stalled",
-        message=f"the camera has been silent for 3 s; {HOSTILE[1]}",
+        message=f"the camera has been silent for 3 s; {HOSTILE[1]} {HOSTILE[-1]}",
         source=HOSTILE[2],
         stages_ms=stages,
         temperature_c=None,
         throttled=None,
         dropped=None,
         age_p50_ms=float("inf"),
-        absent={"temperature_c": HOSTILE[1]},
+        absent={"temperature_c": HOSTILE[1], "throttled": HOSTILE[-1]},
     )
-    with Camera(live, labels=HOSTILE, health=ill), WebView(live, port=0) as view:
+    with Camera(live, labels=HOSTILE, health=ill) as camera, WebView(live, port=0) as view:
         browser.get(view.address)
         assert until(lambda: text(browser, "pulse-word") == "stalled")
         assert until(lambda: len(bars(browser)) == 5)
         assert text(browser, "banner") == ill.message
         assert text(browser, "temperature_c") == f"n/a {HOSTILE[1]}"
-        assert text(browser, "throttled") == "n/a no sensor"
+        assert text(browser, "throttled") == f"n/a {HOSTILE[-1]}"
         assert text(browser, "dropped") == ABSENT
         assert text(browser, "age_p50_ms") == ABSENT
         assert text(browser, "source") == HOSTILE[2]
         shown = browser.execute_script("return [...document.querySelectorAll('#bars .name')].map(e => e.textContent)")
         assert set(shown) <= set(HOSTILE)
+        camera.stop()
+        for label in HOSTILE:
+            live.put(Shown(picture(), replace(result(), label=label)))
+            assert until(lambda label=label: text(browser, "label") == label)
+            assert browser.execute_script("return document.getElementById('label').children.length") == 0
         assert browser.execute_script("return window.hacked ?? null") is None
         counts = browser.execute_script("return ['script', 'img', 'svg'].map(e => document.querySelectorAll(e).length)")
         assert counts == [1, 0, 1], "the page's own"
