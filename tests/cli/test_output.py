@@ -15,6 +15,7 @@ from PIL import Image
 
 from edgecnn.cli.commands import edgecnn as commands
 from edgecnn.records import write_json
+from tests.data.photos import photos
 from tests.verbs.small_bench import record
 from tests.verbs.small_runs import LABELS, SmallRun, edgecnn
 
@@ -27,6 +28,7 @@ def answers(small_run: SmallRun, finished: SmallRun) -> dict[str, tuple[object, 
     """A call of every verb, by its name; those that write do it in the working copy."""
     picture = finished.data / "test/ship/002.png"
     return {
+        "new": ("new", photos(Path("photos"), 10)),
         "train": ("train", finished.recipe),
         "inspect": ("inspect", finished.recipe),
         "eval": ("eval", small_run.run),
@@ -66,6 +68,7 @@ def test_every_verb_is_called_here(answers: dict[str, tuple[object, ...]]) -> No
 
 # Contract, "JSON keys that scripts rely on"
 KEYS = {
+    "new": {"recipe", "splits", "classes", "broken", "duplicates", "bursts", "notes", "next"},
     "train": {"run", "epochs", "val_top1", "params", "macs", "images_per_s", "seconds"},
     "inspect": {"params", "macs", "layers"},
     "eval": {"model", "split", "n", "top1", "top5", "per_class", "confusion"},

@@ -166,16 +166,23 @@ def test_check_says_where_decoded_pictures_are_kept(tmp_path: Path) -> None:
     assert str(tmp_path / "cache/edgecnn/decoded") in note
 
 
-def test_a_recipe_says_what_becomes_of_broken_pictures() -> None:
+def test_a_recipe_says_which_pictures_and_what_becomes_of_broken_ones() -> None:
     model = {"arch": "ds_cnn"}
     recipe = Recipe.model_validate(
         {"name": "a", "data": {"folder": "a", "broken": "skip", "cache": "disk"}, "model": model}
     )
     assert data_spec(recipe) == DataSpec(None, "a", 0.1, 32, 32, "crop", broken="skip", cache="disk")
+    listed = {"folder": "a", "splits": "a.csv", "background": "b"}
+    recipe = Recipe.model_validate({"name": "a", "data": listed, "model": model})
+    assert data_spec(recipe) == DataSpec(None, "a", 0.1, 32, 32, "crop", splits="a.csv", background="b")
     plain = Recipe.model_validate({"name": "a", "data": {"folder": "a"}, "model": model})
     assert data_spec(plain) == DataSpec(None, "a", 0.1, 32, 32, "crop", broken="refuse", cache="auto")
     with pytest.raises(ValidationError, match="'broken: skip' goes with 'folder'"):
         Recipe.model_validate({"name": "a", "data": {"source": "cifar10", "broken": "skip"}, "model": model})
+    with pytest.raises(ValidationError, match="'splits' goes with 'folder'"):
+        Recipe.model_validate({"name": "a", "data": {"source": "cifar10", "splits": "a.csv"}, "model": model})
+    with pytest.raises(ValidationError, match="'background' goes with 'splits'"):
+        Recipe.model_validate({"name": "a", "data": {"folder": "a", "background": "b"}, "model": model})
 
 
 def test_check_of_what_is_unusable_as_a_whole(tmp_path: Path) -> None:
