@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
+from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from edgecnn.cli.options import Voice
 from edgecnn.cli.signals import StopSignals
@@ -106,6 +106,26 @@ def download(voice: Voice, name: str) -> Iterator[Callable[[int, int], None]]:
     with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
         task = bar.add_task(name, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total or None)
+
+
+@contextmanager
+def counted(voice: Voice, what: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar for things that are counted, or a line every ten seconds; the function takes how many are done, and all."""
+    console = Console(stderr=True)
+    hidden = voice.quiet or not console.is_terminal
+    columns = (TextColumn(what), BarColumn(bar_width=None), MofNCompleteColumn(), TimeRemainingColumn())
+    said = time.monotonic()
+    with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
+        task = bar.add_task(what, total=None)
+
+        def tell(done: int, total: int) -> None:
+            nonlocal said
+            bar.update(task, completed=done, total=total)
+            if not console.is_terminal and time.monotonic() - said >= EVERY:
+                said = time.monotonic()
+                voice.message(f"{what}: {done:,} of {total:,}")
+
+        yield tell
 
 
 def duration(seconds: float) -> str:

@@ -9,7 +9,8 @@ from rich.console import Console
 from edgecnn.cli.show import heading, rows, table
 from edgecnn.data.duplicates import NearDuplicate
 from edgecnn.data.pictures import SPLITS
-from edgecnn.verbs.new import Burst, NewRecord
+from edgecnn.verbs.looked import Burst
+from edgecnn.verbs.new import NewRecord
 
 SHOWN = 5
 """Near-duplicates and bursts that are listed for people."""
@@ -52,9 +53,13 @@ def _bursts(console: Console, bursts: Sequence[Burst]) -> None:
     if not bursts:
         return
     shots = sum(len(burst.names) for burst in bursts)
-    _line(console, f"{len(bursts):,} bursts of {shots:,} shots in all, each in one split")
+    parted = any(len(burst.splits) > 1 for burst in bursts)
+    where = "in more than one split: accuracies come out too high" if parted else "each in one split"
+    _line(console, f"{len(bursts):,} bursts of {shots:,} shots in all, {where}")
     for burst in sorted(bursts, key=lambda burst: -len(burst.names))[:SHOWN]:
-        _line(console, f"  {len(burst.names)} shots in {burst.split}: {burst.names[0]} ... {burst.names[-1]}")
+        _line(
+            console, f"  {len(burst.names)} shots in {', '.join(burst.splits)}: {burst.names[0]} ... {burst.names[-1]}"
+        )
     _more(console, len(bursts))
 
 

@@ -33,6 +33,9 @@ from edgecnn.errors import UnusableFile
 
 SHOWN = 3  # broken pictures named in an error or a note
 
+Progress = Callable[[int, int], None]
+"""Hears how many files are done, and how many there are."""
+
 
 @dataclass(frozen=True)
 class Files:
@@ -49,7 +52,9 @@ class Files:
         """The files at `places`, in that order."""
         return Files(tuple(self.paths[i] for i in places), tuple(self.names[i] for i in places), self.classes[places])
 
-    def read_each(self, use: Callable[[int, Path], None]) -> tuple[Broken, ...]:
+    def read_each(
+        self, use: Callable[[int, Path], None], progress: Progress = lambda done, total: None
+    ) -> tuple[Broken, ...]:
         """Call `use(number, path)` for each file, in threads; those for which it raises UnusableFile, in order."""
 
         def attempt(number: int) -> Broken | None:
@@ -61,7 +66,11 @@ class Files:
             return None
 
         with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as threads:
-            return tuple(found for found in threads.map(attempt, range(len(self))) if found)
+            broken = []
+            for done, found in enumerate(threads.map(attempt, range(len(self))), start=1):
+                progress(done, len(self))
+                broken += [found] if found else []
+        return tuple(broken)
 
     def places(self, broken: Sequence[Broken]) -> list[int]:
         """Where those stand."""

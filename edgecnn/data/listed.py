@@ -87,7 +87,7 @@ class ListedPictures(PictureFiles):
         if unlisted:
             self._notes["unlisted"] = (
                 f"{self.root}: passed over {unlisted} pictures that {self._splits} doesn't list; "
-                "to list them run `edgecnn new` again, with --force"
+                "`edgecnn new` with --force lists them, all but the broken ones"
             )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecnn.data.duplicates import SIDE, thumbnail
-from edgecnn.data.files import Files
+from edgecnn.data.files import Files, Progress
 from edgecnn.data.pictures import Broken, blank
 from edgecnn.data.shots import Shot, shots_of
 from edgecnn.edge import pixels
@@ -39,8 +39,8 @@ class Survey:
     broken: tuple[Broken, ...]
 
 
-def look_through(files: Files) -> Survey:
-    """Decode every picture. Raises OutOfResources where not even the thumbnails fit into memory."""
+def look_through(files: Files, progress: Progress = lambda done, total: None) -> Survey:
+    """Decode every picture, once. Raises OutOfResources where not even the thumbnails fit into memory."""
     thumbnails = blank(len(files), SIDE, SIDE)
     seen: dict[int, Seen] = {}
 
@@ -54,7 +54,7 @@ def look_through(files: Files) -> Survey:
         shots = shots_of(path.name, exif_block(content, read_header(content, str(path))))
         seen[number] = Seen(image.shape[0], image.shape[1], sha256(content), shots)
 
-    broken = files.read_each(look)
+    broken = files.read_each(look, progress)
     good = np.array(sorted(seen), np.int64)
     return Survey(files.take(good), tuple(seen[number] for number in sorted(seen)), thumbnails[good], broken)
 

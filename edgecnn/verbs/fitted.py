@@ -25,7 +25,7 @@ EPOCHS = (10, 300)
 """At least and at most."""
 ONE_WAY_WORDS = {"left", "right", "arrow", "arrows", "text", "letter", "letters", "digit", "digits", "number"}
 """In a class's name: its mirror image is something else. So are letters and digits themselves."""
-YAML_WORDS = ("null", "true", "false", "yes", "no", "on", "off", "y", "n", ".inf", ".nan")
+YAML_WORDS = {"null", "true", "false", "yes", "no", "on", "off", "y", "n"}
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ def _indented(line: tuple[str, str]) -> tuple[str, str]:
 
 def _scalar(text: str) -> str:
     """A text as YAML reads it back: plain where that is safe, else in quotes."""
-    plain = re.fullmatch(r"[A-Za-z_./][\w./-]*", text, re.ASCII) and text.lower() not in YAML_WORDS
+    plain = re.fullmatch(r"[A-Za-z_/][\w./-]*", text, re.ASCII) and text.lower() not in YAML_WORDS
     return text if plain else json.dumps(text, ensure_ascii=False)
 
 

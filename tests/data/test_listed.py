@@ -108,7 +108,7 @@ def test_unlisted_pictures_are_passed_over_and_counted(tmp_path: Path) -> None:
     assert fingerprint(dataset.load("train")) == before
     (note,) = dataset.notes
     assert note.startswith(
-        f"{tmp_path / 'photos'}: passed over 3 pictures that {splits} doesn't list; to list them run"
+        f"{tmp_path / 'photos'}: passed over 3 pictures that {splits} doesn't list; `edgecnn new` with --force"
     )
 
 

@@ -102,7 +102,7 @@ def test_the_packaged_backbone_is_taken_where_there_is_one(monkeypatch: pytest.M
 
 @pytest.mark.parametrize("name", ["photos", "2024", "null", "1e3", "my.photos-2"])
 @pytest.mark.parametrize(
-    "folder", ["photos", "2024", "~", "no", "a b#c: 'd' \"e\"", "a\\b", "Fotos/Kätzchen", "- x", "/a/b"]
+    "folder", ["photos", "2024", ".", ".5", "~", "no", "a b#c: 'd' \"e\"", "a\\b", "Fotos/Kätzchen", "- x", "/a/b"]
 )
 def test_any_name_is_read_back(name: str, folder: str, tmp_path: Path) -> None:
     recipe, _ = written(tmp_path, pictures(), Places(folder, f"{name}.splits.csv", folder, skip_broken=True), name)

@@ -76,7 +76,7 @@ def test_planted_copies_and_bursts_are_told_and_on_one_side(here: Path) -> None:
     for names in [*copies, *bursts]:
         assert len({split_of[name] for name in names}) == 1
     assert [set(burst.names) for burst in record.bursts] == bursts
-    assert all(burst.split == split_of[burst.names[0]] for burst in record.bursts)
+    assert all(burst.splits == (split_of[burst.names[0]],) for burst in record.bursts)
     pairs = {(pair.name_a, pair.name_b) for pair in record.duplicates}
     assert ("cat/000.png", "truck/copy.jpg") in pairs
     assert all(pair.split_a == pair.split_b == split_of[pair.name_a] for pair in record.duplicates)
@@ -150,16 +150,21 @@ def split_folders(root: Path, **counts: int) -> Path:
 def test_folders_that_are_split_are_kept(here: Path) -> None:
     split_folders(here / "photos", train=12, val=4, test=5)
     write(here / "photos/test/cat/copy.jpg", COPIES[0](real("cat")[0]))
+    for split, second in (("train", 1), ("train", 2), ("test", 3), ("train", 8), ("train", 9)):
+        write(here / f"photos/{split}/ship/20261125-12000{second}.jpg", real("ship")[60 + second])
     (here / "photos/train/cat/005.png").write_bytes(b"")
     record = new("photos")
     assert record.splits is None
     assert record.classes["cat"] == {"train": 11, "val": 4, "test": 6}
-    assert record.classes["ship"] == {"train": 12, "val": 4, "test": 5}
+    assert record.classes["ship"] == {"train": 16, "val": 4, "test": 6}
+    (burst,) = record.bursts
+    assert burst.splits == ("train", "test")
+    assert [name[-5] for name in burst.names] == ["1", "2", "3"], "the other burst is in train alone"
     found = {(pair.split_a, pair.name_a, pair.split_b, pair.name_b) for pair in record.duplicates}
     assert ("train", "train/cat/000.png", "test", "test/cat/copy.jpg") in found
     recipe = load_recipe(record.recipe)
     assert (recipe.data.folder, recipe.data.splits, recipe.data.broken) == ("photos", None, "skip")
-    assert len(open_dataset(data_spec(recipe)).load("train")) == 35
+    assert len(open_dataset(data_spec(recipe)).load("train")) == 39
 
 
 def test_split_folders_with_a_background_are_listed_as_they_are(here: Path) -> None:
@@ -180,7 +185,10 @@ def test_split_folders_without_test(here: Path) -> None:
     photos(here / "others", 10, ("frog",))
     record = new("photos")
     assert record.classes["cat"] == {"train": 12, "val": 4, "test": 0}
-    assert any("has no test/" in note for note in record.notes)
+    assert any("has val/ but no test/" in note for note in record.notes)
+    shutil.rmtree(here / "photos/val")
+    assert any("`edgecnn verify` wants pictures" in note for note in new("photos", out="b.yaml").notes)
+    (here / "b.yaml").unlink()
     with pytest.raises(UsageError, match="--background needs one"):
         new("photos", background="others", out="b.yaml")
 

@@ -28,7 +28,9 @@ def new(folder: Path, out: Path | None, background: Path | None, force: bool, vo
     picture is moved or copied. A FOLDER that has train/ and val/ or test/ is taken as it is.
     """
     from edgecnn.cli import show, show_new
+    from edgecnn.cli.progress import counted
     from edgecnn.verbs.new import new as verb
 
-    record = verb(folder, out=out, background=background, force=force, message=voice.message)
+    with counted(voice, "looking at pictures") as progress:
+        record = verb(folder, out=out, background=background, force=force, progress=progress)
     show.answer(voice, record, show_new.made)
