@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from edgecnn.cli.show import heading, rows, table
-from edgecnn.data.duplicates import NearDuplicate
+from edgecnn.data.duplicates import APART, NearDuplicate
 from edgecnn.data.pictures import SPLITS
 from edgecnn.verbs.looked import Burst
 from edgecnn.verbs.new import NewRecord
@@ -25,7 +25,7 @@ def made(console: Console, record: NewRecord) -> None:
         _line(console, f"note: {note}")
     for broken in record.broken:
         _line(console, f"broken, left out: {broken.name}: {broken.reason}")
-    _duplicates(console, record.duplicates)
+    _duplicates(console, record.duplicates, doubtful=record.limit >= APART)
     _bursts(console, record.bursts)
     written = f"{record.recipe} and {record.splits}" if record.splits else str(record.recipe)
     _line(console, f"wrote {written}: {record.size[1]}x{record.size[0]} pixels, {record.resize}; each line says why")
@@ -34,14 +34,15 @@ def made(console: Console, record: NewRecord) -> None:
         _line(console, f"  {command}")
 
 
-def _duplicates(console: Console, pairs: Sequence[NearDuplicate]) -> None:
+def _duplicates(console: Console, pairs: Sequence[NearDuplicate], doubtful: bool) -> None:
+    """`doubtful`: pictures of two classes are hardly alike by chance; before a camera that stands still they are."""
     across = sum(pair.split_a != pair.split_b for pair in pairs)
     apart = sum(pair.label_a != pair.label_b for pair in pairs)
     if not pairs:
         _line(console, "no near-duplicates")
         return
     where = f"{across:,} of them in two splits: accuracies come out too high" if across else "each pair in one split"
-    classes = f"; {apart:,} with two classes, of which one may be wrong" if apart else ""
+    classes = f"; {apart:,} with two classes{', of which one may be wrong' if doubtful else ''}" if apart else ""
     _line(console, f"{len(pairs):,} near-duplicates, {where}{classes}")
     for pair in sorted(pairs, key=lambda pair: (pair.label_a == pair.label_b, pair.distance))[:SHOWN]:
         mirrored = ", mirrored" if pair.mirrored else ""
