@@ -12,6 +12,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
+from edgecnn.edge import pixels
+from edgecnn.edge.artifact import read_manifest
 from edgecnn.edge.camera.capture import CaptureRequest
 from edgecnn.edge.camera.figures import Figures, Summary
 from edgecnn.edge.camera.inference import InferenceRequest
@@ -74,9 +78,11 @@ class Camera:
             self._ends,
             settings.half_life_s,
             settings.unsure_below,
+            settings.heatmap,
         )
         self._capture = CaptureKeeper(capture, self._slot, hands.say)
         self._inference = InferenceKeeper(inference, self._slot, hands.say, self._answered)
+        self._input = read_manifest(settings.artifact).input
         self._answers, self._told_s = 0, 0.0
 
     def __enter__(self) -> Camera:
@@ -136,9 +142,16 @@ class Camera:
             return
         picture.setflags(write=False)
         if looked_at:
-            self._live.put(Shown(picture, result))
+            self._live.put(self._shown(picture, result))
         if self._hands.picture is not None:
             self._hands.picture(result, picture)
+
+    def _shown(self, picture: Image, result: Result) -> Shown:
+        if result.heatmap is None:
+            return Shown(picture, result)
+        given, (height, width) = self._input, picture.shape[:2]
+        part = pixels.part_seen(height, width, given.height, given.width, given.resize)
+        return Shown(picture, result, np.array(result.heatmap, np.uint8), part)
 
     @property
     def summary(self) -> Summary:

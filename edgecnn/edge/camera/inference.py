@@ -20,6 +20,7 @@ import numpy as np
 from edgecnn.edge import artifact, pixels
 from edgecnn.edge.artifact import Array, Artifact, Prediction
 from edgecnn.edge.camera.capture import Event, end_with
+from edgecnn.edge.camera.heatmap import HeatMap, open_heatmap
 from edgecnn.edge.camera.live import Result
 from edgecnn.edge.camera.slot import Ends, Entry, Slot
 from edgecnn.edge.camera.smoothing import Smoother
@@ -34,7 +35,11 @@ MS = 1e-6
 
 @dataclass(frozen=True)
 class InferenceRequest:
-    """Which model answers for which slot. half_life_s: of the smoothing, 0 for none; after: the last frame answered."""
+    """Which model answers for which slot.
+
+    half_life_s: of the smoothing, 0 for none. heatmap: where in the picture the label is, too. after: the last frame
+    that was answered.
+    """
 
     artifact: str
     runtime: str | None
@@ -42,6 +47,7 @@ class InferenceRequest:
     ends: Ends
     half_life_s: float
     unsure_below: float | None
+    heatmap: bool = False
     after: int = 0
 
 
@@ -54,6 +60,9 @@ class Answerer:
         self._resize = given.resize
         self._buffer = np.zeros((1, given.height, given.width, given.channels), np.uint8)
         self._smoother = Smoother(labels, request.half_life_s, unsure_below=request.unsure_below)
+        self._map: HeatMap | None = None
+        if request.heatmap:
+            self._map = open_heatmap(opened.folder, request.runtime, request.threads)
 
     def warm_up(self) -> None:
         """The first inference takes longer than the others: let it not be a frame's."""
@@ -67,8 +76,10 @@ class Answerer:
         """What the model says to what is in its buffer."""
         probabilities = self._artifact.answer(self._buffer)
         ran_ns = time.monotonic_ns()
-        label, probability = self._told(entry, probabilities, ran_ns)
+        index, label, probability = self._told(entry, probabilities, ran_ns)
         top = self._top(probabilities)
+        told_ns = time.monotonic_ns()
+        heatmap = None if self._map is None else self._map.of(self._buffer[0], index).tolist()
         ended_ns = time.monotonic_ns()
         stages = {
             "capture": entry.arrived_ns - entry.captured_ns,
@@ -76,19 +87,21 @@ class Answerer:
             "wait": started_ns - entry.decoded_ns,
             "pixels": fitted_ns - started_ns,
             "model": ran_ns - fitted_ns,
-            "answer": ended_ns - ran_ns,
+            "answer": told_ns - ran_ns,
         }
+        if heatmap is not None:
+            stages["heatmap"] = ended_ns - told_ns
         in_ms = {name: round(max(0, spent) * MS, 4) for name, spent in stages.items()}
         age_ms = round((ended_ns - entry.captured_ns) * MS, 4)
-        return Result(entry.number, label, probability, age_ms, in_ms, top, entry.name)
+        return Result(entry.number, label, probability, age_ms, in_ms, top, entry.name, heatmap)
 
-    def _told(self, entry: Entry, probabilities: Array, now_ns: int) -> tuple[str, float]:
-        """The label to show: smoothed over a live view, each picture's own where pictures have names."""
+    def _told(self, entry: Entry, probabilities: Array, now_ns: int) -> tuple[int, str, float]:
+        """Which label to show: smoothed over a live view, each picture's own where pictures have names."""
         if entry.name is not None:
             best = int(probabilities.argmax())
-            return self._labels[best], float(probabilities[best])
+            return best, self._labels[best], float(probabilities[best])
         told = self._smoother.update(probabilities, now_ns)
-        return told.label, float(told.probability)
+        return told.index, told.label, float(told.probability)
 
     def _top(self, probabilities: Array) -> tuple[Prediction, ...]:
         best = np.argsort(-probabilities, kind="stable")[:TOP]

@@ -25,6 +25,8 @@ class Result:
     stages_ms: Mapping[str, float]
     top: tuple[Prediction, ...] = ()
     image: str | None = None
+    heatmap: tuple[tuple[int, ...], ...] | None = None
+    """Rows of the label's class map, 0 to 255, where it was asked for."""
     schema: str = "edgecnn.camera/1"
 
 
