@@ -52,7 +52,7 @@ def test_a_folder_of_photos_becomes_a_live_view(tmp_path: Path) -> None:
     made = json.loads(edgecnn("new", "photos", "--json", cwd=tmp_path))
     assert set(made["classes"]) == set(CLASSES)
     recipe = made["recipe"]
-    edgecnn("train", recipe, "train.epochs=2", "train.threads=1", "--json", cwd=tmp_path)
+    edgecnn("train", recipe, "train.epochs=20", "train.threads=1", "--json", cwd=tmp_path)
     edgecnn("export", "--int8", "--target", "tflite", "--json", cwd=tmp_path)
     edgecnn("verify", "--json", cwd=tmp_path)
 
@@ -62,4 +62,4 @@ def test_a_folder_of_photos_becomes_a_live_view(tmp_path: Path) -> None:
     for result in results:
         assert {"frame", "label", "probability", "age_ms", "stages_ms"} <= set(result)
     right = sum(result["top"][0]["label"] == Path(result["image"]).parent.name for result in results)
-    assert right > 10, "better than chance"
+    assert right >= 15, "ten were chance"
