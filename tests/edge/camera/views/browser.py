@@ -1,9 +1,8 @@
-"""Debian's Chromium without a screen, which looks at the camera's page."""
+"""A browser for the tests of the camera's page, and what it sees there."""
 
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,41 +10,19 @@ from typing import Any
 
 import pytest
 from selenium import webdriver
-from selenium.webdriver.chrome.options import Options
-from selenium.webdriver.chrome.service import Service
 
-PHONE, DESKTOP = (390, 844), (1280, 800)
-CHROMIUM = ("chromium", "chromedriver")
-ARGUMENTS = ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--hide-scrollbars")
-"""No sandbox: CI is root in a container, where Chromium has none; it looks at our own page only."""
+from tools import chromium
 
 
 @contextmanager
-def chromium() -> Iterator[webdriver.Chrome]:
-    """A browser; where it is not installed the test is skipped, aloud, or fails in CI."""
-    programs = [shutil.which(name) for name in CHROMIUM]
-    if None in programs:
-        reason = "needs Chromium, to look at the camera's page: apt-get install chromium chromium-driver"
+def browser() -> Iterator[webdriver.Chrome]:
+    """Chromium; where it is not installed the test is skipped, aloud, or fails in CI."""
+    programs = chromium.installed()
+    if programs is None:
+        reason = f"needs Chromium, to look at the camera's page: {chromium.INSTALL}"
         pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
-    options = Options()
-    options.binary_location = str(programs[0])
-    for argument in ARGUMENTS:
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(str(programs[1])))
-    try:
+    with chromium.chromium(*programs) as driver:
         yield driver
-    finally:
-        driver.quit()
-
-
-def screen(driver: webdriver.Chrome, size: tuple[int, int], dark: bool = False, scale: float = 1) -> None:
-    """Be a screen of that many CSS pixels, light or dark."""
-    width, height = size
-    metrics = {"width": width, "height": height, "deviceScaleFactor": scale, "mobile": size == PHONE}
-    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-    scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
 
 
 def text(driver: webdriver.Chrome, identifier: str) -> str:

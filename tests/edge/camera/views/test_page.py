@@ -14,8 +14,10 @@ from selenium import webdriver
 from edgecnn.edge.camera.live import Live, Shown
 from edgecnn.edge.camera.views import web
 from edgecnn.edge.camera.views.web import WebView
-from tests.edge.camera.views.browser import DESKTOP, PHONE, chromium, pixels, screen, text, until
+from tests.edge.camera.views import browser as chromium
+from tests.edge.camera.views.browser import pixels, text, until
 from tests.edge.camera.views.scene import HEALTH, Camera, card, film, picture, result
+from tools.chromium import DESKTOP, PHONE, screen
 
 ABSENT = "\N{EN DASH}"
 PAGE = Path(web.__file__).parent / "page"
@@ -23,7 +25,7 @@ PAGE = Path(web.__file__).parent / "page"
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[webdriver.Chrome]:
-    with chromium() as driver:
+    with chromium.browser() as driver:
         yield driver
 
 

@@ -103,7 +103,7 @@ def test_a_slow_viewer_gets_the_newest_when_it_is_ready() -> None:
         await asyncio.sleep(0.01)
         reads.set()
         feed.closing.set()
-        await viewer
+        await asyncio.wait_for(viewer, 5)
 
     asyncio.run(look())
     assert sent == [b"0", b"9"]

@@ -157,6 +157,7 @@ function showConnection() {
   const banner = lost ? retrySentence(lost) : stateSentence();
   set("banner", banner);
   find("banner").hidden = !banner;
+  speakOf(find("pulse-word").textContent);
 }
 
 function retrySentence(line) {
@@ -265,7 +266,7 @@ function showBars(top) {
   shown.forEach((one, rank) => {
     const row = rows.get(one.label) ?? newRow(one.label, rank);
     row.style.transform = `translateY(${100 * rank}%)`;
-    row.querySelector(".fill").style.transform = `scaleX(${one.probability ?? 0})`;
+    row.querySelector(".fill").style.transform = `translateX(${100 * (one.probability ?? 0) - 100}%)`;
     row.querySelector(".share").textContent = percent(one.probability);
   });
 }
@@ -291,12 +292,21 @@ function newRow(label, rank) {
 // --- spoken ----------------------------------------------------------------------------------------------------------
 
 let spoken = { label: null, at: 0 };
+let spokenState = "connecting";
 
 function speak(label) {
   const now = Date.now();
   if (label === spoken.label || now - spoken.at < SPOKEN_EVERY_MS) return;
   spoken = { label, at: now };
   set("spoken", label);
+}
+
+function speakOf(state) {
+  // Once for each change: the banner counts seconds, which nobody wants to hear.
+  if (state === spokenState) return;
+  spokenState = state;
+  spoken = { label: null, at: Date.now() };
+  set("spoken", `camera: ${state}`);
 }
 
 // --- latency lines ---------------------------------------------------------------------------------------------------
@@ -329,7 +339,7 @@ function showLines() {
 
 function nice(value) {
   const power = 10 ** Math.floor(Math.log10(value));
-  return [1, 2, 5, 10].map((step) => step * power).find((step) => step >= value);
+  return [1, 1.5, 2, 3, 4, 5, 6, 8, 10].map((step) => step * power).find((step) => step >= value);
 }
 
 function path(values, highest) {
