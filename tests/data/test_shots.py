@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from edgecnn.data.shots import Shot, bursts, shots_of
+from edgecnn.edge.camera.record import file_name
 from edgecnn.edge.headers import exif_block, read_header
 
 
@@ -20,6 +21,7 @@ NAMES = {
     "20261125-034501.123.jpg": ("", seconds(2026, 11, 25, 3, 45, 1) + 0.123),
     "20261125-034501.jpg": ("", seconds(2026, 11, 25, 3, 45, 1)),
     "2026-11-25T03-45-01.123_0.93.jpg": ("", seconds(2026, 11, 25, 3, 45, 1) + 0.123),
+    file_name(1_795_578_301_123_000_000, 0.93): ("", seconds(2026, 11, 25, 3, 45, 1) + 0.123),
     "IMG_20240102_123456.jpg": ("IMG_", seconds(2024, 1, 2, 12, 34, 56)),
     "IMG_20240102_123456_1.jpg": ("IMG_", seconds(2024, 1, 2, 12, 34, 56)),
     "PXL_20240102_123456789.jpg": ("PXL_", seconds(2024, 1, 2, 12, 34, 56) + 0.789),

@@ -90,9 +90,10 @@ def test_what_has_a_side_is_not_mirrored(
     assert ("no flip: the mirror image of" in text) is not flips
 
 
-def test_the_packaged_backbone_is_taken_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_packaged_backbone_is_taken_where_there_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packaged, "model_names", lambda: ["cifar10-ds", "photos-96"])
-    text = recipe_text("photos", PLACES, pictures(), fit(pictures()))
+    recipe, text = written(tmp_path, pictures())
+    assert (recipe.model.weights, recipe.train.freeze) == ("photos-96", None)
     assert "model: {arch: mobilenet_v2, width: 0.5, weights: photos-96}  # fine-tuned from photos-96\n" in text
     assert "  lr0: 0.02" in text
     assert "  freeze: null" in text
