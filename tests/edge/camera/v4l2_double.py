@@ -2,9 +2,9 @@
 
     double://MJPG?fps=30&fault=block@100      or YUYV, NV12, BGR3 (which OpenCV converts), Y16X (which nobody can)
 
-Another process finds it by `address(SOURCE)`, as it finds any kind of source. The frames are the fake source's scene,
-encoded as webcams do: 4:2:2, without Huffman tables, the buffer's rest filled up. The driver has as many buffers as it
-was asked for; while all are full, frames are lost.
+Another process finds it by its place, `tests.edge.camera.v4l2_double:SOURCE` (`find_kind`). The frames are the fake
+source's scene, encoded as webcams do: 4:2:2, without Huffman tables, the buffer's rest filled up. The driver has as
+many buffers as it was asked for; while all are full, frames are lost.
 """
 
 from __future__ import annotations

@@ -98,14 +98,3 @@ def find_kind(text: str, further: Sequence[str] = ()) -> Kind:
             return kind
     known = ", ".join(kind.usage for kind in kinds().values())
     raise UsageError(f"'{shown(text)}' is no source, and no file or folder here; there are {known}")
-
-
-def address(kind: Kind) -> str:
-    """The module that a kind is in, by which another process finds it (`kind_at`)."""
-    return type(kind).__module__
-
-
-def kind_at(module: str) -> Kind:
-    """What a module calls `SOURCE`: a kind of this folder, or a test's."""
-    kind: Kind = importlib.import_module(module).SOURCE
-    return kind

@@ -17,7 +17,7 @@ import pytest
 
 from edgecnn.edge.camera.frames import ENCODINGS, decode
 from edgecnn.edge.camera.scenery import Scenery
-from edgecnn.edge.camera.sources import Kind, Wanted, address, find_kind, kind_at, kinds
+from edgecnn.edge.camera.sources import Kind, Wanted, find_kind, kinds
 from edgecnn.errors import EdgecnnError, UsageError
 from tests.edge.camera import v4l2_double
 from tests.edge.camera.sources.test_network import Camera
@@ -85,14 +85,16 @@ def test_an_unknown_text_shows_no_password() -> None:
 
 
 @each_kind
-def test_a_kind_says_how_it_is_written_and_where_it_is(kind: Kind) -> None:
-    assert kind_at(address(kind)) is kind
+def test_a_kind_says_how_it_is_written(kind: Kind) -> None:
     usage = kind.usage.split(" or ")[0].split(" (")[0]
     assert kind.claims(usage) or kind.name == "folder"  # FOLDER stands for the name of one
 
 
-def test_the_webcam_of_the_tests_is_found_in_the_same_way() -> None:
-    assert kind_at(address(v4l2_double.SOURCE)) is v4l2_double.SOURCE
+def test_a_kind_from_elsewhere_is_found_by_its_place() -> None:
+    place = f"{v4l2_double.__name__}:SOURCE"
+    assert find_kind("double://MJPG", [place]) is v4l2_double.SOURCE
+    with pytest.raises(UsageError, match="no source"):
+        find_kind("double://MJPG")
 
 
 def test_looking_at_texts_loads_nothing_heavy() -> None:

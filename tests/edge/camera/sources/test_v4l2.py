@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from edgecnn.edge.camera.frames import decode
-from edgecnn.edge.camera.sources import Wanted, address
+from edgecnn.edge.camera.sources import Wanted
 from edgecnn.edge.camera.sources.v4l2 import SOURCE, V4l2, V4l2Source
 from edgecnn.edge.child import environment
 from edgecnn.errors import DeviceError
@@ -184,14 +184,14 @@ def test_opencv_itself_without_a_camera(tmp_path: Path, capfd: pytest.CaptureFix
     assert capfd.readouterr().err == ""
 
 
-def test_the_double_is_found_by_another_process_as_every_kind_is() -> None:
+def test_the_double_is_found_by_another_process() -> None:
     code = (
         "import sys\n"
-        "from edgecnn.edge.camera.sources import Wanted, kind_at\n"
-        "with kind_at(sys.argv[1]).open(sys.argv[2], Wanted(32, 32)) as source:\n"
+        "from edgecnn.edge.camera.sources import Wanted, find_kind\n"
+        "with find_kind(sys.argv[2], [sys.argv[1]]).open(sys.argv[2], Wanted(32, 32)) as source:\n"
         "    print(source.description, len([frame for frame, _ in zip(source, range(3))]))\n"
     )
-    arguments = [address(v4l2_double.SOURCE), "double://YUYV?fps=100&fault=vanish@4"]
+    arguments = [f"{v4l2_double.__name__}:SOURCE", "double://YUYV?fps=100&fault=vanish@4"]
     done = subprocess.run(
         [sys.executable, "-c", code, *arguments], env=environment(), capture_output=True, text=True, check=True
     )
