@@ -129,12 +129,12 @@ def _camera_jpeg(data: NDArray[np.uint8], name: str) -> Image:
     if not content.startswith(b"\xff\xd8") or end < 0:
         raise UnusableFile(f"{name}: the JPEG is cut off")
     try:
-        decoded = cv2.imdecode(data[: end + 2], cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
+        decoded = cv2.imdecode(data[: end + 2], cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     except cv2.error as error:
         raise UnusableFile(f"{name}: the JPEG can't be decoded ({error.err})") from error
     if decoded is None:
         raise UnusableFile(f"{name}: the JPEG can't be decoded")
-    return np.asarray(decoded, np.uint8)
+    return np.asarray(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB, dst=decoded), np.uint8)
 
 
 # --- to the model's size ---------------------------------------------------------------------------------------------

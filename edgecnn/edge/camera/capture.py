@@ -18,6 +18,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from edgecnn.edge.camera.addresses import shown
 from edgecnn.edge.camera.frames import Captured, decode
 from edgecnn.edge.camera.slot import Ends, Slot
 from edgecnn.edge.camera.sources import Wanted, find_kind
@@ -68,8 +69,8 @@ class Capturer:
     def _take(self, captured: Captured, live: bool) -> None:
         """One frame into the slot, unless it is damaged, or a live source's that has come before."""
         arrived = time.monotonic_ns()
-        if captured.data.size == 0:
-            raise DeviceError(f"{self._request.source}: gives empty frames; check its cable and its driver")
+        if captured.data.size == 0 and live:
+            raise DeviceError(f"{shown(self._request.source)}: gives empty frames; check its cable and its driver")
         if live and self._is_repeated(captured):
             self._slot.repeat()
             return

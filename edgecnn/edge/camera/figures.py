@@ -18,6 +18,10 @@ SECONDS = 5.0
 KEPT = 4096
 """Answers that are looked back on, at most: more would be memory that grows."""
 
+UNTOLD = {"temperature_c": "this machine does not tell"}
+NOT_A_PI = {"throttled": "no Raspberry Pi"}
+"""Why a figure is absent."""
+
 
 @dataclass(frozen=True)
 class Summary:
@@ -76,9 +80,10 @@ class Figures:
             percentile(ages, 50),
             percentile(ages, 90),
             medians(recent),
-            self._sensors.temperature_c(),
-            self._sensors.throttled(),
+            temperature_c := self._sensors.temperature_c(),
+            throttled := self._sensors.throttled(),
             restarts,
+            {**(UNTOLD if temperature_c is None else {}), **(NOT_A_PI if throttled is None else {})},
         )
 
     def summary(self, restarts: int) -> Summary:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from edgecnn import errors
+from edgecnn.edge.camera.addresses import shown
 from edgecnn.edge.camera.capture import CaptureRequest
 from edgecnn.edge.camera.inference import InferenceRequest
 from edgecnn.edge.camera.live import Result
@@ -98,7 +99,8 @@ class CaptureKeeper(Keeper):
     def __init__(self, request: CaptureRequest, slot: Slot, say: Callable[[str], None]) -> None:
         super().__init__(request.ends, slot, say)
         self._request = request
-        self.state, self.message, self.description, self.live = "opening", "", request.source, True
+        self._name = shown(request.source)
+        self.state, self.message, self.description, self.live = "opening", "", self._name, True
         self._opened = self._ever_opened = False
         self._unique = self._repeated = 0
 
@@ -113,14 +115,14 @@ class CaptureKeeper(Keeper):
         super().start(now_s)
 
     def heard(self, line: Mapping[str, Any], now_s: float) -> None:
-        """opened, skipped, failed or ended; the error of a source that never opened is raised."""
+        """opened, skipped, failed or ended; raises an error that does not pass, or is of a source that never opened."""
         event, text = line["event"], str(line["text"])
         if event == "opened":
             self._opened = self._ever_opened = True
             self.description, self.live, self.since_s = text, bool(line["live"]), now_s
         elif event == "skipped":
             self._say(f"passed over: {text}")
-        elif event == "failed" and not self._ever_opened:
+        elif event == "failed" and not (self._ever_opened and line["error"] == DeviceError.__name__):
             raise known_error(str(line["error"]), text)
         elif event == "failed":
             self.lost(text, now_s)
@@ -133,7 +135,7 @@ class CaptureKeeper(Keeper):
     def gone(self, why: str, pause_s: float) -> None:
         """The page and the terminal say so; DeviceError where it has never opened: then no camera was lost."""
         if not self._ever_opened:
-            raise DeviceError(f"{self._request.source}: {why}; look whether another program can open it")
+            raise DeviceError(f"{self._name}: {why}; look whether another program can open it")
         self.state = "stalled"
         self.message = f"{self.description}: {why}; opening it again in {pause_s:g} s"
         self._say(self.message)
@@ -154,7 +156,7 @@ class CaptureKeeper(Keeper):
             what = "has given the same frame again and again" if frozen else "has given no frame"
             self.lost(f"{what} for {SILENCE_S:g} s", now_s)
         elif not self._opened and now_s - self.since_s > SILENCE_S:
-            self.message = f"{self._request.source}: is being opened, for {now_s - self.since_s:.0f} s now"
+            self.message = f"{self._name}: is being opened, for {now_s - self.since_s:.0f} s now"
 
 
 class InferenceKeeper(Keeper):
