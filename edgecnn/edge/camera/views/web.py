@@ -9,8 +9,8 @@ from types import TracebackType
 
 from edgecnn.edge.camera.live import Live
 from edgecnn.edge.camera.views import address as addresses
-from edgecnn.edge.camera.views import tokens
-from edgecnn.errors import MissingExtra
+from edgecnn.edge.camera.views import server, tokens
+from edgecnn.edge.camera.views.feed import Feed
 
 ADDRESS, PORT = "127.0.0.1", 8080
 
@@ -25,12 +25,7 @@ class WebView:
     """
 
     def __init__(self, live: Live, address: str = ADDRESS, port: int = PORT, token: Path | None = None) -> None:
-        try:
-            from edgecnn.edge.camera.views import server
-        except ModuleNotFoundError as error:
-            raise MissingExtra("the web page", error.name or "starlette", "camera") from error
-        from edgecnn.edge.camera.views.feed import Feed
-
+        server.check_installed()
         self._listening = addresses.listen(address, port)
         try:
             needed = token is not None or not addresses.is_loopback(self._listening)

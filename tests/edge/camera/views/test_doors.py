@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from starlette.routing import Route
 
 from edgecnn.edge.camera.live import Live
 from edgecnn.edge.camera.views import doors, server, tokens
@@ -18,7 +19,7 @@ from edgecnn.edge.camera.views.web import WebView
 from tests.edge.camera.views.client import ask
 from tests.edge.camera.views.scene import card
 
-ROUTES = [route.path for route in server.routes(Feed(Live(card()))) if isinstance(route, server.Route)]
+ROUTES = [route.path for route in server.routes(Feed(Live(card()))) if isinstance(route, Route)]
 UNKNOWN = ["/nothing", "/page.js/", "/index.html", "/favicon.ico", "/stream/1", "//"]
 OTHER_METHODS = ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "PROPFIND"]
 
@@ -124,6 +125,12 @@ def test_a_request_without_a_host_is_foreign(unlocked: WebView) -> None:
     with socket.create_connection((place.hostname, place.port), timeout=10) as asking:
         asking.sendall(b"GET / HTTP/1.0\r\n\r\n")
         assert asking.recv(1000).startswith(b"HTTP/1.1 403 ")
+
+
+def test_an_upgrade_is_an_ordinary_request(unlocked: WebView, locked: WebView) -> None:
+    given = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec_WebSocket_Key": "x" * 24}
+    assert ask(unlocked.address, "/", **given).status == 200
+    assert ask(locked.address, "/events", **given).status == 401
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 from selenium import webdriver
 
 from edgecnn.edge.camera.live import Live, Shown
-from edgecnn.edge.camera.views import web
+from edgecnn.edge.camera.views import stream, web
 from edgecnn.edge.camera.views.web import WebView
 from tests.edge.camera.views import browser as chromium
 from tests.edge.camera.views.browser import pixels, text, until
@@ -183,6 +183,22 @@ def test_one_viewer_too_many_is_told_so(browser: webdriver.Chrome) -> None:
         assert until(lambda: "20 viewers are watching already" in text(browser, "banner"))
         view._feed.picture_seats.taken = 0
         assert until(lambda: is_live(browser))
+        complaints(browser)
+        browser.get("about:blank")
+
+
+@pytest.mark.slow
+def test_a_camera_that_says_nothing_any_more_is_gone(
+    browser: webdriver.Chrome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine without power closes no connection."""
+    with WebView(Live(card()), port=0) as view:
+        browser.get(view.address)
+        assert until(lambda: text(browser, "pulse-word") == "opening")
+        monkeypatch.setattr(stream, "HEALTH_S", 1000.0)
+        assert until(lambda: text(browser, "pulse-word") == "disconnected")
+        monkeypatch.undo()
+        assert until(lambda: text(browser, "pulse-word") == "opening")
         complaints(browser)
         browser.get("about:blank")
 

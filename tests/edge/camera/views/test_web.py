@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -93,12 +94,18 @@ def test_a_token_that_can_not_be_kept_frees_the_port(tmp_path: Path) -> None:
 @pytest.mark.parametrize("library", ["starlette", "uvicorn"])
 def test_a_missing_library_is_named(library: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(sys.modules):
-        if name.split(".")[0] == library or name == "edgecnn.edge.camera.views.server":
+        if name.split(".")[0] == library:
             monkeypatch.delitem(sys.modules, name)
-    monkeypatch.delattr(sys.modules["edgecnn.edge.camera.views"], "server", raising=False)
     monkeypatch.setitem(sys.modules, library, None)
     with pytest.raises(MissingExtra, match=rf"the web page needs {library}.* pip install 'edgecnn\[camera\]'"):
         WebView(Live(card()), port=0)
+
+
+def test_only_the_server_knows_its_libraries() -> None:
+    """They are not on every device: no other file of ours may import them."""
+    importing = re.compile(r"^\s*(import|from) (starlette|uvicorn|h11|anyio)\b", re.MULTILINE)
+    found = [path.name for path in (REPO / "edgecnn").rglob("*.py") if importing.search(path.read_text("utf-8"))]
+    assert found == ["server.py"]
 
 
 SCRIPT = """
