@@ -52,7 +52,7 @@ def test_a_pipeline_gets_a_sink_that_queues_nothing() -> None:
 
 
 def test_frames_are_the_pipelines_until_it_ends() -> None:
-    webcam = Webcam(("BGR3",), read_fault("vanish@4"), rate=200.0)
+    webcam = Webcam(("BGR3",), read_fault("vanish@4"), rate=200.0, patient=True)
     kind, asked = played("gst:videotestsrc", webcam)
     with kind.open("gst:videotestsrc", WANTED) as source:
         assert source.live

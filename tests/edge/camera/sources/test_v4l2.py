@@ -45,7 +45,7 @@ def opened(webcam: Webcam, wanted: Wanted = SMALL) -> V4l2Source:
 def test_frames_come_as_the_camera_makes_them(
     offers: tuple[str, ...], encoding: str, mean_error: float, flat: bool
 ) -> None:
-    webcam = Webcam(offers, flat=flat)
+    webcam = Webcam(offers, flat=flat, patient=True)
     with opened(webcam) as source:
         frames = list(islice(source, 3))
     assert webcam.released
@@ -110,10 +110,10 @@ def test_who_reads_late_gets_frames_that_are_no_older_than_the_buffers() -> None
 
 @pytest.mark.parametrize("kind", ["nothing", "vanish"])
 def test_a_camera_that_is_lost_is_a_device_error(kind: str) -> None:
-    webcam = Webcam(fault=read_fault(f"{kind}@5"))
+    webcam = Webcam(fault=read_fault(f"{kind}@5"), patient=True)
     with opened(webcam) as source:
         frames, said = read_until(source, DeviceError)
-    assert 1 <= len(frames) <= 5, "a busy machine misses some"
+    assert len(frames) == 5
     assert said.startswith("/dev/video0: the camera is lost")
     assert webcam.released
 
@@ -137,7 +137,7 @@ def test_a_broken_frame_is_passed_over_and_many_are_a_lost_camera(pixels: str) -
 
 
 def test_repeated_frames_are_told_by_nothing_but_their_bytes() -> None:
-    with opened(Webcam(fault=read_fault("repeat@2"))) as source:
+    with opened(Webcam(fault=read_fault("repeat@2"), patient=True)) as source:
         frames = list(islice(source, 6))
     assert all(np.array_equal(frame.data, frames[2].data) for frame in frames[2:])
     assert not np.array_equal(frames[1].data, frames[2].data)
@@ -152,7 +152,7 @@ def test_a_camera_that_blocks_never_returns(monkeypatch: pytest.MonkeyPatch) -> 
         if seconds > 60:
             raise Stuck
 
-    with opened(Webcam(fault=read_fault("block@3"))) as source:
+    with opened(Webcam(fault=read_fault("block@3"), patient=True)) as source:
         frames = iter(source)
         for _ in range(3):
             next(frames)
@@ -191,7 +191,7 @@ def test_the_double_is_found_by_another_process() -> None:
         "with find_kind(sys.argv[2], [sys.argv[1]]).open(sys.argv[2], Wanted(32, 32)) as source:\n"
         "    print(source.description, len([frame for frame, _ in zip(source, range(3))]))\n"
     )
-    arguments = [f"{v4l2_double.__name__}:SOURCE", "double://YUYV?fps=100&fault=vanish@4"]
+    arguments = [f"{v4l2_double.__name__}:SOURCE", "double://YUYV?fps=100&fault=vanish@100"]
     done = subprocess.run(
         [sys.executable, "-c", code, *arguments], env=environment(), capture_output=True, text=True, check=True
     )
