@@ -70,6 +70,21 @@ def test_steps_and_batch_fit_the_number(train: int, tmp_path: Path) -> None:
         assert 1000 <= train // batch * epochs <= 2000
 
 
+@pytest.mark.parametrize("tested", [0, 1, 2, 3, 7, 24, 30, 150, 199, 200, 201, 5000])
+def test_of_few_test_pictures_two_may_change_sides(tested: int, tmp_path: Path) -> None:
+    seen = Pictures(("cat", "dog"), pictures().sides, {"train": 112, "val": 24, "test": tested})
+    recipe, text = written(tmp_path, seen)
+    limits, measured = recipe.limits, tested or 24  # val, where there is no test
+    assert limits.drop_pp >= min(100, 200 / measured)
+    assert limits.agreement <= max(0, 1 - 2 / measured)
+    assert ("may change sides" in text) is (measured < 200)
+    if 4 <= measured <= 99:
+        assert limits.drop_pp < 300 / measured, "three may not"
+        assert limits.agreement > 1 - 3 / measured
+    if measured >= 200:
+        assert (limits.drop_pp, limits.agreement) == (1.0, 0.99)
+
+
 @pytest.mark.parametrize(
     ("labels", "flips"),
     [
