@@ -51,6 +51,9 @@ def test_the_dense_layers_integers_are_kept(graphs: tuple[Graph, Graph, Graph]) 
     conv = read_program(made).ops[-1]
     np.testing.assert_array_equal(conv.constants[0].values[:, :, 0, 0], dense.constants[0].values)
     assert set(conv.constants[0].scales.tolist()) == set(dense.constants[0].scales.tolist())
+    given = conv.inputs[0].grid
+    assert given is not None
+    np.testing.assert_allclose(conv.constants[1].scales, given.scale * conv.constants[0].scales, rtol=1e-6)
     biases = [bias.values * bias.scales.astype(float) for bias in (conv.constants[1], dense.constants[1])]
     np.testing.assert_allclose(biases[0], biases[1], atol=float(conv.constants[1].scales.max()))
 

@@ -145,6 +145,22 @@ def test_a_label_is_one_word_whatever_it_holds(tmp_path: Path, label: str, monke
     assert [path.name for path in tmp_path.rglob("*")] == [folder.name, "written"], "no shell has run"
 
 
+def test_it_reads_nothing_of_what_the_camera_is_given(tmp_path: Path) -> None:
+    written, told = tmp_path / "written", list[str]()
+    (tmp_path / "typed").write_text("the user's words")
+    kept = os.dup(0)
+    with open(tmp_path / "typed", "rb") as typed:
+        os.dup2(typed.fileno(), 0)
+    try:
+        with Actions([Action("cat", 0.5, python(WRITER, str(written)))], told.append) as actions:
+            actions.update("cat", 0.9, 0, 0)
+            wait_for(written.exists)
+    finally:
+        os.dup2(kept, 0)
+        os.close(kept)
+    assert json.loads(written.read_text())["stdin"] == ""
+
+
 def test_a_label_names_no_program() -> None:
     assert Action("*", 0, ("{label}", "{label}")).words("rm", 1.0) == ["{label}", "rm"]
 
