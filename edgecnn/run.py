@@ -21,6 +21,8 @@ from edgecnn.errors import UnusableFile, UsageError
 from edgecnn.records import disk_errors, sweep, write_whole
 
 RUNS = Path("runs")
+SPLITS = "splits.csv"
+"""In a run: the copy of the list of its pictures' splits."""
 FILES = (
     "recipe.yaml",
     "resolved.yaml",
@@ -29,6 +31,7 @@ FILES = (
     "curves.png",
     "confusion.png",
     "percentages.json",
+    SPLITS,
 )
 
 
@@ -145,8 +148,11 @@ class Run:
         return max(found, key=lambda folder: ((folder / "export.json").stat().st_mtime_ns, folder.name))
 
 
-def new_run(name: str, recipe_text: str, resolved_text: str, root: Path = RUNS) -> Run:
-    """Make `root/<name>`, or `<name>-2`, `-3` ... where that exists; with both recipes in it, or not at all."""
+def new_run(name: str, recipe_text: str, resolved_text: str, root: Path = RUNS, splits: bytes | None = None) -> Run:
+    """Make `root/<name>`, or `<name>-2`, `-3` ... where that exists; with both recipes in it, or not at all.
+
+    splits: the list of the pictures' splits, where the recipe has one: a copy of it stands beside the recipes.
+    """
     with disk_errors(root):
         root.mkdir(parents=True, exist_ok=True)
         number = 1
@@ -160,6 +166,8 @@ def new_run(name: str, recipe_text: str, resolved_text: str, root: Path = RUNS) 
     run = Run(path)
     try:
         write_whole(run.recipe, recipe_text.encode())
+        if splits is not None:
+            write_whole(run.path / SPLITS, splits)
         write_whole(run.resolved, resolved_text.encode())
     except BaseException:
         shutil.rmtree(path, ignore_errors=True)

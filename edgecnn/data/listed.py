@@ -91,6 +91,13 @@ class ListedPictures(PictureFiles):
             )
 
 
+def list_bytes(spec: DataSpec, data_dir: Path | None = None) -> bytes | None:
+    """The list that `spec` names, as it lies there; None where it names none. Raises UnusableFile."""
+    if spec.splits is None:
+        return None
+    return find(spec.splits, "data.splits", data_dir, "file").read_bytes()
+
+
 def write_rows(path: Path, rows: Iterable[Row]) -> None:
     """Write a list, whole, sorted by label and path. Raises UsageError, OutOfResources."""
     text = io.StringIO()

@@ -47,6 +47,8 @@ class State:
     right: int = 0
     """Over those steps."""
     stopped_early: bool = False
+    rose_epoch: int | None = None
+    """When `best_val_top1` was reached first, from which `patience` counts; None in old checkpoints: `best_epoch`."""
     pictures: str = ""
     """How many training pictures there were, and the CRC-32 of their names; empty in old checkpoints."""
     weights: str | None = None

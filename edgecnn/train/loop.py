@@ -223,11 +223,13 @@ class Trainer:
     # --- checkpoints --------------------------------------------------------------------------------------------------
 
     def _end_epoch(self, val_top1: float) -> None:
+        """Of equally good epochs the last is the best: few validation pictures can't tell it from one hardly trained."""
         before, epoch = self.state, self.state.epoch + 1
-        better = val_top1 > before.best_val_top1
+        better = val_top1 >= before.best_val_top1
         best, best_epoch = (val_top1, epoch) if better else (before.best_val_top1, before.best_epoch)
+        rose = epoch if val_top1 > before.best_val_top1 else (before.rose_epoch or before.best_epoch)
         patience = self.settings.patience
-        early = patience is not None and epoch - best_epoch >= patience and epoch < self.settings.epochs
+        early = patience is not None and epoch - rose >= patience and epoch < self.settings.epochs
         self.state = State(
             epoch,
             val_top1,
@@ -235,6 +237,7 @@ class Trainer:
             best_epoch,
             self.labels,
             stopped_early=early,
+            rose_epoch=rose,
             pictures=before.pictures,
             weights=before.weights,
         )

@@ -15,11 +15,12 @@ from edgecnn.graph.canonical import IMAGE, canonical
 from edgecnn.graph.edit import Array
 from edgecnn.graph.trace import trace
 from edgecnn.nn.network import plan_network
-from edgecnn.recipe import Recipe, load_recipe
+from edgecnn.recipe import Recipe
 from edgecnn.records import sha256_file
 from edgecnn.run import Run
 from edgecnn.verbs.folders import Limits
 from edgecnn.verbs.network import EVALUATED, Network, calibration_pictures
+from edgecnn.verbs.recipes import recipe_of
 from edgecnn.verbs.train import data_spec
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def torch_outputs(module: nn.Module, images: Array, probabilities: bool = False)
 
 def network_of_run(run: Run, data_dir: Path | None, message: Callable[[str], None]) -> Network:
     """The best checkpoint, traced; only train and val pictures are opened."""
-    recipe = load_recipe(run.resolved)
+    recipe = recipe_of(run)
     dataset = open_dataset(data_spec(recipe), data_dir)
     labels, probabilities = tuple(dataset.labels), recipe.export.output == "probabilities"
     message(f"tracing {run.path}")

@@ -15,10 +15,10 @@ from edgecnn.data.sources import sources
 from edgecnn.edge import artifact
 from edgecnn.errors import UnusableFile, UsageError
 from edgecnn.metrics import Array, confusion, ece, nll, softmax, top1, topk
-from edgecnn.recipe import load_recipe
 from edgecnn.run import Run
 from edgecnn.verbs.folders import find_artifact, find_run, read_export
 from edgecnn.verbs.model_files import FileOptions, ModelFile, is_model_file, match_classes
+from edgecnn.verbs.recipes import recipe_of
 from edgecnn.verbs.train import data_spec
 
 VAL_FRACTION = 0.1
@@ -89,7 +89,7 @@ def _evaluate_run(
     from edgecnn.train.checkpoint import read_state
     from edgecnn.verbs.checkpoint import load_module, percentages_of, torch_outputs
 
-    recipe = load_recipe(run.resolved)
+    recipe = recipe_of(run)
     labels = read_state(run.best()).labels
     spec = data_spec(recipe)
     if data_source is not None:

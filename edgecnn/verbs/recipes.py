@@ -9,7 +9,8 @@ from typing import Any
 
 from edgecnn.errors import Problem, RecipeError, UsageError
 from edgecnn.nn.network import Network, plan_network
-from edgecnn.recipe import Recipe, position
+from edgecnn.recipe import Recipe, load_recipe, position
+from edgecnn.run import Run
 
 
 @contextmanager
@@ -40,6 +41,11 @@ def located(recipe: Recipe, beside: Path) -> Recipe:
         if there:
             found[key] = str(there[0].resolve())
     return recipe.model_copy(update={"data": data.model_copy(update=found)})
+
+
+def recipe_of(run: Run) -> Recipe:
+    """What a run was trained by. Its list of splits is the copy in its folder, whatever becomes of the original."""
+    return located(load_recipe(run.resolved), run.path)
 
 
 def network_of(recipe: Recipe, classes: int, path: Path, overrides: Mapping[str, Any] | None = None) -> Network:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgecnn import run as runs
 from edgecnn.data import Dataset, DataSpec, open_dataset
+from edgecnn.data.listed import list_bytes
 from edgecnn.errors import MissingExtra, UnusableFile, UsageError
 from edgecnn.nn.network import Network
 from edgecnn.packaged import find_recipe
@@ -114,7 +115,8 @@ def train(
     from edgecnn.train.processes import joined
 
     with joined() as processes:
-        asked = Asked(path.read_text(encoding="utf-8"), resolved, dataset, network)
+        listed = list_bytes(data_spec(resolved), data_dir)
+        asked = Asked(path.read_text(encoding="utf-8"), resolved, dataset, network, listed)
         heard = listener if processes.first else Mute(listener)
         return Training(asked, run, root, heard, processes).run_through(started)
 
@@ -127,6 +129,8 @@ class Asked:
     recipe: Recipe
     dataset: Dataset
     network: Network
+    splits: bytes | None
+    """The list of the pictures' splits, where the recipe names one."""
 
 
 class Mute(Listener):
@@ -221,7 +225,9 @@ class Training:
         """The run's folder: the one given, or a new one, made by the first process."""
         run = self.given_run
         if run is None and self.processes.first:
-            run = runs.new_run(recipe.name, self.asked.text, dump_recipe(recipe), self.root)
+            if self.asked.splits is not None:
+                recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"splits": runs.SPLITS})})
+            run = runs.new_run(recipe.name, self.asked.text, dump_recipe(recipe), self.root, self.asked.splits)
         path = self.processes.from_first(str(run.path).encode() if run else b"")
         return Run(Path(path.decode()))
 

@@ -224,7 +224,7 @@ def test_patience_ends_training_and_going_on_changes_nothing(tmp_path: Path, mon
     again = trainer(tmp_path, epochs=9, patience=2)
     assert again.resume()
     assert list(again.run()) == []
-    assert again.state.best_epoch == 2
+    assert again.state.best_epoch == 3, "of equals the last; patience counts from when it rose"
 
 
 @pytest.mark.parametrize("clip", [None, 0.05])
@@ -278,16 +278,16 @@ def play(made: Trainer, monkeypatch: pytest.MonkeyPatch, accuracies: list[float]
     monkeypatch.setattr(made, "_logits", played)
 
 
-def test_best_is_the_first_of_the_best_epochs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_best_is_the_last_of_the_best_epochs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = trainer(tmp_path, epochs=5)
     play(made, monkeypatch, [0.30, 0.55, 0.55, 0.20, 0.40])
     kept = {}
     for epoch in made.run():
         kept[epoch.epoch] = weights(tmp_path / "last")
     best, last = (checkpoint.read_state(tmp_path / name) for name in ("best", "last"))
-    assert (best.epoch, best.val_top1, best.best_epoch) == (2, 0.55, 2)
-    assert (last.epoch, last.val_top1, last.best_val_top1, last.best_epoch) == (5, 0.4, 0.55, 2)
-    assert weights(tmp_path / "best") == kept[2]
+    assert (best.epoch, best.val_top1, best.best_epoch, best.rose_epoch) == (3, 0.55, 3, 2)
+    assert (last.epoch, last.val_top1, last.best_val_top1, last.best_epoch, last.rose_epoch) == (5, 0.4, 0.55, 3, 2)
+    assert weights(tmp_path / "best") == kept[3]
     assert weights(tmp_path / "last") == kept[5]
 
 

@@ -11,14 +11,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import edgecnn
 from edgecnn import new
 from edgecnn.data import SPLITS, open_dataset
 from edgecnn.data.listed import read_rows
 from edgecnn.errors import UnusableFile, UsageError
 from edgecnn.recipe import load_recipe
 from edgecnn.records import to_json
+from edgecnn.run import Run
 from edgecnn.verbs.data import check, spec_of
-from edgecnn.verbs.recipes import located
+from edgecnn.verbs.recipes import located, recipe_of
 from edgecnn.verbs.train import data_spec
 from tests.data.photos import CLASSES, COPIES, photos, plant_bursts, plant_copies, real, write
 
@@ -279,3 +281,20 @@ def test_large_photos_are_looked_at_upright(here: Path) -> None:
     assert record.size == (96, 96)
     assert record.resize == "letterbox"
     assert "a short side of 100 pixels" in record.recipe.read_text()
+
+
+@pytest.mark.slow
+def test_a_run_keeps_its_own_list(here: Path) -> None:
+    """A list made anew may put into test what the run has learnt from."""
+    photos(here / "photos", 10)
+    record = new("photos")
+    plain = {"dtype": "float32", "threads": 1, "layout": "channels_last", "compile": False, "epochs": 1}
+    run = Run(edgecnn.train(record.recipe, {f"train.{key}": value for key, value in plain.items()}).run)
+    before = (run.path / "splits.csv").read_bytes()
+    assert before == Path("photos.splits.csv").read_bytes()
+    swapped = before.replace(b",train,", b",swap,").replace(b",test,", b",train,").replace(b",swap,", b",test,")
+    Path("photos.splits.csv").write_bytes(swapped)
+    data = recipe_of(run).data
+    assert (data.folder, data.splits) == (str(here / "photos"), str(run.path.resolve() / "splits.csv"))
+    assert edgecnn.evaluate(run.path).n == 6, "of the list that it was trained by; the new one has 18"
+    assert edgecnn.export(run.path, targets=["tflite"], int8=True)
