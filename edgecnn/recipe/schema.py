@@ -119,6 +119,7 @@ class Train(Section):
     ema: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
     clip_norm: Annotated[float, Field(gt=0.0)] | None = None
     patience: Annotated[int, Field(ge=1)] | None = None
+    keep: Literal["best", "last"] = "best"  # of all epochs, by validation accuracy, or the last one
     augment: tuple[Augmentation, ...] = ("crop", "flip")
     freeze: Annotated[int | str | None, BeforeValidator(_layers)] = None
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
@@ -127,6 +128,12 @@ class Train(Section):
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     layout: Literal["auto", "channels_last", "contiguous"] = "auto"
     compile: Literal["auto"] | bool = "auto"
+
+    @model_validator(mode="after")
+    def _patient(self) -> Train:
+        if self.patience is not None and self.keep == "last":
+            raise ValueError("'patience' waits for a better epoch, which 'keep: last' would not keep; leave one out")
+        return self
 
     @model_validator(mode="after")
     def _one_flip(self) -> Train:

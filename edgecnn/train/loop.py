@@ -223,9 +223,9 @@ class Trainer:
     # --- checkpoints --------------------------------------------------------------------------------------------------
 
     def _end_epoch(self, val_top1: float) -> None:
-        """Of equally good epochs the last is the best: few validation pictures can't tell it from one hardly trained."""
+        """Of equally good epochs the last is the best: few validation pictures can't tell it from a fluke."""
         before, epoch = self.state, self.state.epoch + 1
-        better = val_top1 >= before.best_val_top1
+        better = val_top1 >= before.best_val_top1 or self.settings.keep == "last"
         best, best_epoch = (val_top1, epoch) if better else (before.best_val_top1, before.best_epoch)
         rose = epoch if val_top1 > before.best_val_top1 else (before.rose_epoch or before.best_epoch)
         patience = self.settings.patience

@@ -23,7 +23,8 @@ TRUSTED = 0.95
 SUREST, LEAST_SURE = 0.9, 0.3
 """Where the threshold may lie, whatever a few pictures say."""
 FEW = 100
-"""Validation pictures: with fewer, the figures are rough."""
+"""Validation pictures: with fewer, the figures are rough. They have chosen the checkpoint, which makes it look better
+than it is; so many of them right that a temperature far below 1 comes out is such a choice's luck."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,9 @@ def fit_percentages(logits: Array, classes: Array, checkpoint: str, output: str 
         note = "every validation picture is right, so that the lowest temperature would look the best"
     else:
         temperature = fit_temperature(logits, classes)
-        note = f"rough: {len(classes)} validation pictures are few" if len(classes) < FEW else ""
+        if len(classes) < FEW:
+            note = f"rough: {len(classes)} validation pictures are few; they make answers less sure, never surer"
+            temperature = max(1.0, temperature)
     plain, fitted = softmax(logits.astype(np.float64)), softmax(logits / np.float64(temperature))
     return Percentages(
         temperature=temperature,

@@ -11,7 +11,8 @@ class Settings:
 
     lr0 is the highest learning rate, `ema` the decay of the weights' moving average and `clip_norm` the largest norm
     of a step's gradient; `patience` counts epochs without a better validation accuracy; `freeze` says which layers
-    don't learn (train/freeze.py). None: not asked for.
+    don't learn (train/freeze.py). None: not asked for. `keep` is the epoch that becomes the best checkpoint: best
+    (by validation accuracy) or last.
     """
 
     epochs: int
@@ -34,6 +35,7 @@ class Settings:
     layout: str
     compile: bool
     freeze: int | str | None = None
+    keep: str = "best"
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,7 @@ def answers(small_run: SmallRun, finished: SmallRun) -> dict[str, tuple[object, 
         "bench": ("bench", small_run.export / "tflite-int8", "--seconds", "0.1"),
         "compare": ("compare", *bench_records()),
         "predict": ("predict", small_run.export / "tflite-int8", picture, picture),
+        "camera": ("camera", "cifar10-ds", "--source", "fake://", "--frames", "3", "--view", "web", "--port", "0"),
         "data list": ("data", "list"),
         "data get": ("data", "get", "cifar10_mini"),
         "data check": ("data", "check", finished.data),
@@ -75,6 +76,7 @@ KEYS = {
     "export": {"run", "seconds", "artifacts"},
     "verify": {"passed", "accuracy", "drop_pp", "ties", "parity", "failures"},
     "bench": {"device", "rows"},
+    "camera": {"frames", "results", "age_p50_ms", "age_p90_ms", "stages_ms"},
 }
 INNER = {
     ("inspect", "layers"): {"name", "type", "output", "params", "macs", "receptive_field"},

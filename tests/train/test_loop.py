@@ -291,6 +291,15 @@ def test_best_is_the_last_of_the_best_epochs(tmp_path: Path, monkeypatch: pytest
     assert weights(tmp_path / "last") == kept[5]
 
 
+def test_the_last_epoch_is_kept_where_that_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = trainer(tmp_path, epochs=3, keep="last")
+    play(made, monkeypatch, [0.30, 0.55, 0.20])
+    list(made.run())
+    best = checkpoint.read_state(tmp_path / "best")
+    assert (best.epoch, best.val_top1, best.best_val_top1, best.best_epoch) == (3, 0.20, 0.20, 3)
+    assert weights(tmp_path / "best") == weights(tmp_path / "last")
+
+
 def test_a_poisoned_weight_stops_training_and_the_checkpoint_stays(tmp_path: Path) -> None:
     made = trainer(tmp_path)
     epochs = made.run()

@@ -41,7 +41,7 @@ class Summary:
     age_p90_ms: float | None
     stages_ms: Mapping[str, float]
     restarts: int
-    schema: str = "edgecnn.camera-summary/1"
+    schema: str = "edgecnn.camera/1"
 
 
 class Figures:

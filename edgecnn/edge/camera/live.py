@@ -27,7 +27,7 @@ class Result:
     image: str | None = None
     heatmap: tuple[tuple[int, ...], ...] | None = None
     """Rows of the label's class map, 0 to 255, where it was asked for."""
-    schema: str = "edgecnn.camera/1"
+    schema: str = "edgecnn.camera-result/1"
 
 
 @dataclass(frozen=True)
