@@ -1,8 +1,8 @@
 """Train, val and test for pictures that come without: no near-duplicates and no burst on two sides.
 
-What must stay together is a group (groups.py). Of each class about 15 % go to val and to test each, in whole groups,
-the smallest first, so that the biggest are trained on. Which ones is drawn by the files' content: neither their names
-nor their order matter, and pictures that are added later move few of the others.
+What must stay together is a group (groups.py). Of each class about an eighth goes to val and to test each, in whole
+groups, the smallest first, so that the biggest are trained on. Which ones is drawn by the files' content: neither their
+names nor their order matter, and pictures that are added later move few of the others.
 
 A camera that doesn't move makes near-duplicates of everything it sees, and nothing would be left to split. Then only
 what is nearer counts, down to the last of LIMITS.
@@ -23,7 +23,7 @@ from edgecnn.data.survey import Survey
 from edgecnn.errors import UnusableFile
 from edgecnn.records import sha256
 
-SHARE = 0.15
+SHARE = 0.125
 """Of each class, for val and for test each."""
 ENOUGH = 5
 """Pictures of a class in val and in test, where it has so many: one more or less is 20 points of its accuracy."""

@@ -35,22 +35,23 @@ YAML_WORDS = {"null", "true", "false", "yes", "no", "on", "off", "y", "n"}
 
 @dataclass(frozen=True)
 class Way:
-    """How pictures of a kind are trained. steps: about how many; epochs: at least."""
+    """How pictures of a kind are trained. batch: at most; steps: about how many; epochs: at least."""
 
     size: int
     arch: str
     width: float
     weights: str | None
     augment: tuple[str, ...]
+    batch: int
     steps: int
     epochs: int
     lr0: float
 
 
 PHOTO = ("random_resized_crop", "flip", "color_jitter")
-FINE_TUNED = Way(96, "mobilenet_v2", 0.5, "photos-96", PHOTO, steps=900, epochs=10, lr0=0.05)
-PHOTOS = Way(96, "mobilenet_v2", 0.5, None, PHOTO, steps=1500, epochs=30, lr0=0.1)
-SMALL = Way(32, "ds_cnn", 0.5, None, ("crop", "flip"), steps=1500, epochs=20, lr0=0.1)
+FINE_TUNED = Way(96, "mobilenet_v2", 0.5, "photos-96", (*PHOTO, "mixup"), batch=16, steps=900, epochs=10, lr0=0.03)
+PHOTOS = Way(96, "mobilenet_v2", 0.5, None, PHOTO, batch=64, steps=1500, epochs=30, lr0=0.1)
+SMALL = Way(32, "ds_cnn", 0.5, None, ("crop", "flip"), batch=64, steps=1500, epochs=20, lr0=0.1)
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def fit(pictures: Pictures) -> Fit:
     far = float((long > FAR_FROM_SQUARE).mean())
     one_way = next((label for label in pictures.labels if _is_one_way(label)), None)
     trained = pictures.counts["train"]
-    batch = next((size for size in BATCHES if size <= trained / 4), BATCHES[-1])
+    batch = next((size for size in BATCHES if size <= min(way.batch, trained / 4)), BATCHES[-1])
     steps = max(1, trained // batch)
     epochs = min(max(round(way.steps / steps), way.epochs), EPOCHS[1])
     whys = {

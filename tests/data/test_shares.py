@@ -55,7 +55,7 @@ def test_copies_and_bursts_stay_on_one_side_and_a_plain_draw_parts_them(tmp_path
 def test_each_class_has_its_share(tmp_path: Path) -> None:
     photos(tmp_path, 40)
     survey, shares = shared(tmp_path)
-    assert table(survey, shares.splits) == {"train": [28] * 3, "val": [6] * 3, "test": [6] * 3}
+    assert table(survey, shares.splits) == {"train": [30] * 3, "val": [5] * 3, "test": [5] * 3}
     assert shares.limit == LIMITS[0]
 
 
