@@ -52,8 +52,8 @@ class Figures:
         self._first: tuple[int, int] | None = None
         self._results = 0
         self._answers: deque[tuple[int, Result]] = deque(maxlen=KEPT)
-        self._counts: deque[tuple[int, int]] = deque(maxlen=64)
-        """Times, and how many unique frames had come by then."""
+        self._counts: deque[tuple[int, int, int]] = deque(maxlen=64)
+        """Times, and how many unique frames and answers there had been by then."""
 
     def add(self, result: Result) -> None:
         """One more answer."""
@@ -67,8 +67,7 @@ class Figures:
         """Of the last seconds."""
         now = time.monotonic_ns()
         recent = [result for when, result in self._answers if now - when <= SECONDS * 1e9]
-        frames_per_s, seconds = self._frames_per_s(now)
-        results_per_s = len(recent) / seconds if seconds else None
+        frames_per_s, results_per_s, dropped = self._rates(now)
         ages = [result.age_ms for result in recent]
         return Health(
             state,
@@ -76,7 +75,7 @@ class Figures:
             source,
             frames_per_s,
             results_per_s,
-            _dropped(frames_per_s, results_per_s),
+            dropped,
             percentile(ages, 50),
             percentile(ages, 90),
             medians(recent),
@@ -106,20 +105,17 @@ class Figures:
             restarts=restarts,
         )
 
-    def _frames_per_s(self, now_ns: int) -> tuple[float | None, float]:
-        """Unique frames a second since the oldest look that is within the last seconds, and how long ago that was."""
-        self._counts.append((now_ns, self._slot.unique))
+    def _rates(self, now_ns: int) -> tuple[float | None, float | None, float | None]:
+        """Unique frames and answers a second and the share dropped, since the oldest look within the last seconds."""
+        self._counts.append((now_ns, self._slot.unique, self._results))
         while len(self._counts) > 2 and now_ns - self._counts[0][0] > SECONDS * 1e9:
             self._counts.popleft()
-        before, count = self._counts[0]
-        seconds = (now_ns - before) * 1e-9
-        return ((self._slot.unique - count) / seconds if seconds > 0 else None), min(seconds, SECONDS)
-
-
-def _dropped(frames_per_s: float | None, results_per_s: float | None) -> float | None:
-    if not frames_per_s or results_per_s is None:
-        return None
-    return min(1.0, max(0.0, 1.0 - results_per_s / frames_per_s))
+        before_ns, frames_before, results_before = self._counts[0]
+        seconds = (now_ns - before_ns) * 1e-9
+        if seconds <= 0:
+            return None, None, None
+        frames, results = self._slot.unique - frames_before, self._results - results_before
+        return frames / seconds, results / seconds, max(0.0, 1 - results / frames) if frames else None
 
 
 def percentile(values: Sequence[float], q: float) -> float | None:
