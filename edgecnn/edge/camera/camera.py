@@ -83,6 +83,7 @@ class Camera:
         self._capture = CaptureKeeper(capture, self._slot, hands.say)
         self._inference = InferenceKeeper(inference, self._slot, hands.say, self._answered)
         self._input = read_manifest(settings.artifact).input
+        self._summary: Summary | None = None
         self._answers, self._told_s = 0, 0.0
 
     def __enter__(self) -> Camera:
@@ -92,6 +93,8 @@ class Camera:
         self._capture.end()
         self._inference.end()
         self._live.close()
+        self._summary = self._figures.summary(self._restarts)
+        self._slot.close()
         for descriptor in self._ends.all():
             os.close(descriptor)
 
@@ -155,8 +158,8 @@ class Camera:
 
     @property
     def summary(self) -> Summary:
-        """The session so far."""
-        return self._figures.summary(self._restarts)
+        """The session so far; after the block, all of it."""
+        return self._summary or self._figures.summary(self._restarts)
 
     @property
     def pids(self) -> tuple[int, ...]:

@@ -74,6 +74,12 @@ class Slot:
         self._all = self._header[:WORDS]
         self._about = self._header[WORDS:].reshape(BUFFERS, WORDS)
 
+    def close(self) -> None:
+        """Let go of the memory and the descriptor that `mmap` has a copy of; pixels must not be read any more."""
+        del self._header, self._all, self._about
+        with suppress(BufferError):  # somebody still has a frame: then it goes with that
+            self._memory.close()
+
     # --- the writer's side ---
 
     def put(self, pixels: Image, captured_ns: int, arrived_ns: int, decoded_ns: int, name: str | None = None) -> int:

@@ -262,6 +262,14 @@ def test_an_engine_that_dies_of_the_model_ends_it(monkeypatch: pytest.MonkeyPatc
         run(settings("fake://"), Heard())
 
 
+def test_nothing_is_left_open() -> None:
+    descriptors = set()
+    for _ in range(3):
+        run(settings("fake://", frames=2), Heard())
+        descriptors.add(len(os.listdir("/proc/self/fd")))
+    assert len(descriptors) == 1
+
+
 def test_processes_end_with_the_one_that_started_them() -> None:
     with Camera(settings("fake://", frames=3), live(), Heard().hands) as camera:
         camera.run()

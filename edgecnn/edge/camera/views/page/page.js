@@ -7,7 +7,7 @@ const ROWS = 5;
 const PAUSE_MS = { first: 500, growth: 1.7, longest: 10_000 };
 const SILENCE_MS = 4000;           // the server says how the camera is twice a second
 const SPOKEN_EVERY_MS = 5000;
-const STAGE_COLOURS = { decode: 0, wait: 1, pixels: 2, model: 3 };
+const STAGE_COLOURS = { decode: 0, wait: 1, pixels: 2, model: 3, capture: 4, answer: 5, heatmap: 6 };
 const find = (id) => document.getElementById(id);
 
 // --- streams ---------------------------------------------------------------------------------------------------------
@@ -376,7 +376,7 @@ function showStages(stages) {
 }
 
 function colour(name, i) {
-  return `stage-${STAGE_COLOURS[name] ?? 4 + (i % 2)}`;
+  return `stage-${STAGE_COLOURS[name] ?? 4 + (i % 3)}`;
 }
 
 function piece(tag, name, text = "") {
