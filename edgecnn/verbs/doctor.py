@@ -15,6 +15,7 @@ LIBRARIES = (
     ("tflite", "writing and running .tflite", ("ai-edge-litert", "flatbuffers")),
     ("onnx", "running .onnx", ("onnxruntime",)),
     ("openvino", "writing and running OpenVINO files", ("openvino",)),
+    ("camera", "the camera's page", ("starlette", "uvicorn")),
 )
 
 
