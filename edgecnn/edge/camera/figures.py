@@ -15,7 +15,7 @@ from edgecnn.edge.measure.sensors import Sensors
 
 SECONDS = 5.0
 """How far views look back."""
-KEPT = 4096
+KEPT = 1024
 """Answers that are looked back on, at most: more would be memory that grows."""
 
 UNTOLD = {"temperature_c": "this machine does not tell"}
@@ -28,7 +28,7 @@ class Summary:
     """A session of the camera, from the first answer on.
 
     frames: unique ones that came; dropped: the share of them that was not answered, in 0..1. Ages and stages, in
-    milliseconds, are medians (and the 90th percentile) of the last 4,096 answers; None where there was none.
+    milliseconds, are medians (and the 90th percentile) of the last 1,024 answers; None where there was none.
     """
 
     frames: int
