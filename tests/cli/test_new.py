@@ -82,7 +82,7 @@ def test_data_check_of_the_recipe() -> None:
 
 @pytest.mark.slow
 def test_a_run_goes_on_wherever_it_is_called_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The run folder says absolutely where its pictures and their list are, and so does the export."""
+    """The run folder says absolutely where its pictures are and holds their list; the export says where both are."""
     photos(Path("photos"), 10)
     edgecnn("new", "photos")
     pinned = [f"train.{setting.replace(': ', '=')}" for setting in PINNED.split(", ")]
@@ -91,13 +91,13 @@ def test_a_run_goes_on_wherever_it_is_called_from(tmp_path: Path, monkeypatch: p
     run = Path(json.loads(left.out)["run"]).resolve()
     data = load_recipe(run / "resolved.yaml").data
     assert data.folder == str(Path("photos").resolve())
-    assert data.splits == str(Path("photos.splits.csv").resolve())
+    assert data.splits == "splits.csv", "its own copy, beside resolved.yaml"
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     assert edgecnn("train", run).code == 0
     left = edgecnn("export", run, "--target", "tflite", "--int8", "--out", "export")
     assert left.code == 0, left.err
-    assert read_export(Path("export")).data.splits == data.splits  # type: ignore[union-attr]
+    assert read_export(Path("export")).data.splits == str(run / "splits.csv")  # type: ignore[union-attr]
     evaluated = json.loads(edgecnn("eval", run, "--json").out)
     assert (evaluated["split"], evaluated["n"]) == ("test", 6)
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from edgecnn.edge import pixels
+from edgecnn.edge.artifact import read_manifest
 from edgecnn.metrics import softmax
 from edgecnn.verbs import eval as evaluation
 from edgecnn.verbs.export import export
@@ -137,9 +138,10 @@ def test_predict_and_eval_answer_alike(
 
     int8 = evaluate(tmp_path / "export/tflite-int8", monkeypatch)
     predicted_int8 = predict(tmp_path / "export/tflite-int8", root)
+    temperature = read_manifest(tmp_path / "export/tflite-fp32").temperature
     for evaluated, answers in ((fp32, predicted), (int8, predicted_int8)):
         for name, values in evaluated.logits.items():
-            expected = dict(zip(labels, softmax(values).tolist(), strict=True))
+            expected = dict(zip(labels, softmax(values / temperature).tolist(), strict=True))
             assert answers[name] == pytest.approx(expected, abs=1e-6), name
 
     # The gate is not blind: another resizer, or pictures that lie as they are stored, are seen.

@@ -30,7 +30,7 @@ def text(driver: webdriver.Chrome, identifier: str) -> str:
     return str(driver.execute_script("return document.getElementById(arguments[0]).textContent", identifier))
 
 
-def until(true: Callable[[], Any], seconds: float = 15) -> bool:
+def until(true: Callable[[], Any], seconds: float = 60) -> bool:
     """Whether it becomes true in time."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
