@@ -184,10 +184,15 @@ def answered(found: Mapping[str, Any]) -> Any:
         raise ModuleNotFoundError(f"no module named '{found['missing']}'", name=found["missing"])
     if "error" not in found:
         return found["answer"]
-    kind = getattr(errors, str(found["error"]), UnusableFile)
-    error = kind.__new__(kind)
-    Exception.__init__(error, str(found["message"]))
-    raise error
+    raise told_error(str(found["error"]), str(found["message"]))
+
+
+def told_error(kind: str, message: str) -> EdgecnnError:
+    """The error of ours that another process told of, by its class's name."""
+    known = getattr(errors, kind, UnusableFile)
+    error: EdgecnnError = known.__new__(known)
+    Exception.__init__(error, message)
+    return error
 
 
 def death(path: Path, code: int, said: bytes) -> UnusableFile:

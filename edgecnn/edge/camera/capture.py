@@ -10,11 +10,10 @@ from __future__ import annotations
 import json
 import os
 import sys
-import threading
 import time
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import IO, Any
 
 import numpy as np
 
@@ -22,8 +21,9 @@ from edgecnn.edge.camera.addresses import shown
 from edgecnn.edge.camera.frames import Captured, decode
 from edgecnn.edge.camera.slot import Ends, Slot
 from edgecnn.edge.camera.sources import Wanted, find_kind
+from edgecnn.edge.camera.telling import Event, Tell, end_with
 from edgecnn.errors import DeviceError, EdgecnnError, UnusableFile
-from edgecnn.records import from_json, to_json
+from edgecnn.records import from_json
 
 
 @dataclass(frozen=True)
@@ -36,20 +36,10 @@ class CaptureRequest:
     kinds: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Event:
-    """What happened. `opened`: text describes the source; `skipped`, `failed`: the reason, with the error's class."""
-
-    event: str
-    text: str = ""
-    live: bool = False
-    error: str = ""
-
-
 class Capturer:
     """The process's work: one source, one slot."""
 
-    def __init__(self, request: CaptureRequest, tell: IO[str]) -> None:
+    def __init__(self, request: CaptureRequest, tell: Callable[[Event], None]) -> None:
         self._request, self._tell = request, tell
         self._slot = Slot(request.ends)
         self._fingerprint: int | None = None
@@ -59,12 +49,12 @@ class Capturer:
         try:
             kind = find_kind(self._request.source, self._request.kinds)
             with kind.open(self._request.source, self._request.wanted) as source:
-                self._say(Event("opened", source.description, source.live))
+                self._tell(Event("opened", source.description, source.live))
                 for captured in source:
                     self._take(captured, source.live)
-            self._say(Event("ended"))
+            self._tell(Event("ended"))
         except EdgecnnError as error:
-            self._say(Event("failed", str(error), error=type(error).__name__))
+            self._tell(Event("failed", str(error), error=type(error).__name__))
 
     def _take(self, captured: Captured, live: bool) -> None:
         """One frame into the slot, unless it is damaged, or a live source's that has come before."""
@@ -78,7 +68,7 @@ class Capturer:
             pixels = decode(captured)
             number = self._slot.put(pixels, captured.captured_ns, arrived, time.monotonic_ns(), captured.name)
         except (UnusableFile, ValueError) as error:
-            self._say(Event("skipped", str(error)))
+            self._tell(Event("skipped", str(error)))
             return
         if not live and (self._request.wanted.fast or captured.name is not None):
             self._wait_taken(number)
@@ -94,27 +84,11 @@ class Capturer:
         before, self._fingerprint = self._fingerprint, fingerprint
         return fingerprint == before
 
-    def _say(self, event: Event) -> None:
-        self._tell.write(json.dumps(to_json(event)) + "\n")
-        self._tell.flush()
-
 
 def serve() -> None:
-    """What the process does: everything that libraries print goes to stderr."""
-    tell = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
+    """What the process does."""
+    tell = Tell()
     request = from_json(CaptureRequest, json.loads(sys.stdin.readline()))
     end_with(sys.stdin)
     Capturer(request, tell).run()
     os._exit(0)  # a library that hangs on its way out would look like a camera that does
-
-
-def end_with(stdin: Any) -> None:
-    """Let this process end as soon as `stdin` does: whoever started it is gone."""
-
-    def wait() -> None:
-        while stdin.read(1):
-            pass
-        os._exit(0)
-
-    threading.Thread(target=wait, daemon=True, name="end-with-stdin").start()

@@ -19,13 +19,13 @@ import numpy as np
 
 from edgecnn.edge import artifact, pixels
 from edgecnn.edge.artifact import Array, Artifact, Prediction
-from edgecnn.edge.camera.capture import Event, end_with
 from edgecnn.edge.camera.heatmap import HeatMap, open_heatmap
 from edgecnn.edge.camera.live import Result
 from edgecnn.edge.camera.slot import Ends, Entry, Slot
 from edgecnn.edge.camera.smoothing import Smoother
+from edgecnn.edge.camera.telling import Event, Tell, end_with
 from edgecnn.errors import EdgecnnError
-from edgecnn.records import from_json, to_json
+from edgecnn.records import from_json
 
 TOP = 5
 WAIT_S = 1.0
@@ -123,18 +123,6 @@ def work(request: InferenceRequest, slot: Slot, answerer: Answerer, tell: Tell) 
             continue  # it was written over while it was read: a newer one is there
         tell(answerer.answer(entry, started_ns, fitted_ns))
         slot.done(number)
-
-
-class Tell:
-    """Records as lines of JSON on what was stdout; what libraries print goes to stderr."""
-
-    def __init__(self) -> None:
-        self._file = os.fdopen(os.dup(1), "w", encoding="utf-8")
-        os.dup2(2, 1)
-
-    def __call__(self, record: Event | Result) -> None:
-        self._file.write(json.dumps(to_json(record)) + "\n")
-        self._file.flush()
 
 
 def serve() -> None:

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from edgecnn import errors
 from edgecnn.edge.camera.addresses import shown
 from edgecnn.edge.camera.capture import CaptureRequest
 from edgecnn.edge.camera.inference import InferenceRequest
@@ -18,7 +17,8 @@ from edgecnn.edge.camera.live import Result
 from edgecnn.edge.camera.process import Process
 from edgecnn.edge.camera.revival import Revival
 from edgecnn.edge.camera.slot import Ends, Slot
-from edgecnn.errors import DeviceError, EdgecnnError
+from edgecnn.edge.child import told_error
+from edgecnn.errors import DeviceError
 from edgecnn.records import from_json
 
 SILENCE_S = 4.0
@@ -123,7 +123,7 @@ class CaptureKeeper(Keeper):
         elif event == "skipped":
             self._say(f"passed over: {text}")
         elif event == "failed" and not (self._ever_opened and line["error"] == DeviceError.__name__):
-            raise known_error(str(line["error"]), text)
+            raise told_error(str(line["error"]), text)
         elif event == "failed":
             self.lost(text, now_s)
         elif self.live:
@@ -184,7 +184,7 @@ class InferenceKeeper(Keeper):
         """ready, an answer, or the error of a model that can't be used, which is raised."""
         self.since_s = now_s
         if line.get("event") == "failed":
-            raise known_error(str(line["error"]), str(line["text"]))
+            raise told_error(str(line["error"]), str(line["text"]))
         if line.get("event") == "ready":
             self.ready = True
             return
@@ -212,11 +212,3 @@ class InferenceKeeper(Keeper):
             self.since_s = now_s  # nothing to answer
         elif now_s - self.since_s > ANSWER_S:
             self.lost(f"has given no answer for {ANSWER_S:g} s", now_s)
-
-
-def known_error(kind: str, text: str) -> EdgecnnError:
-    """The error of ours that a process told about."""
-    found = getattr(errors, kind, EdgecnnError)
-    error: EdgecnnError = found.__new__(found)
-    Exception.__init__(error, text)
-    return error
