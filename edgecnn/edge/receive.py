@@ -1,0 +1,121 @@
+"""A device's side of an upload: `python3 -c <this file>`, the standard library alone, Python 3.6 and up.
+
+First a line of JSON on stdin: [{"path", "size", "sha256"}, ...], paths from the home folder. The answer is a line of
+JSON: the places in that list of what is not here yet, or not as its hash says. Then the content of those, one behind
+the other, on stdin; a line of JSON for each that is in place, {"done": PLACE}. What is wrong is {"error": SENTENCE}.
+
+A file is written under a temporary name, hashed, synced and renamed: under its own name there is a whole one or none.
+The temporary file is locked while its writer lives; the next upload into the folder removes those whose writer is gone.
+"""
+
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import sys
+import tempfile
+
+PART = ".part"
+BLOCK = 1 << 16
+
+
+def main():
+    wanted = json.loads(sys.stdin.buffer.readline().decode())
+    os.chdir(os.path.expanduser("~"))
+    for folder in sorted({os.path.dirname(entry["path"]) for entry in wanted}):
+        os.makedirs(folder, exist_ok=True)
+        sweep(folder)
+    missing = [place for place, entry in enumerate(wanted) if not is_there(entry)]
+    say(missing)
+    for place in missing:
+        receive(wanted[place])
+        say({"done": place})
+
+
+def is_there(entry):
+    """Whether a file of this size and content is in place."""
+    try:
+        if os.stat(entry["path"]).st_size != entry["size"]:
+            return False
+        digest = hashlib.sha256()
+        with open(entry["path"], "rb") as file:
+            for block in iter(lambda: file.read(BLOCK), b""):
+                digest.update(block)
+        return digest.hexdigest() == entry["sha256"]
+    except OSError:
+        return False
+
+
+def receive(entry):
+    """One file from stdin."""
+    folder = os.path.dirname(entry["path"])
+    handle, name = tempfile.mkstemp(dir=folder, prefix=".", suffix=PART)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            found = copy(file, entry["size"])
+            file.flush()
+            os.fsync(file.fileno())
+            if found != entry["sha256"]:
+                raise ValueError("it arrived damaged")
+            os.chmod(name, 0o644)
+            os.replace(name, entry["path"])
+    except BaseException:
+        if os.path.exists(name):
+            os.unlink(name)
+        raise
+    sync(folder)
+
+
+def copy(file, size):
+    """So many bytes from stdin into a file; their sha256. EOFError where they end before."""
+    digest = hashlib.sha256()
+    while size:
+        block = sys.stdin.buffer.read1(min(BLOCK, size))
+        if not block:
+            raise EOFError("the link ended before it was whole")
+        file.write(block)
+        digest.update(block)
+        size -= len(block)
+    return digest.hexdigest()
+
+
+def sweep(folder):
+    """Remove what a writer that is gone has left."""
+    for name in os.listdir(folder):
+        if name.startswith(".") and name.endswith(PART):
+            path = os.path.join(folder, name)
+            try:
+                with open(path, "rb") as file:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # a living writer holds it
+                    os.unlink(path)
+            except OSError:
+                pass
+
+
+def sync(folder):
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def say(message):
+    sys.stdout.write(json.dumps(message) + "\n")
+    sys.stdout.flush()
+
+
+def reason(error):
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "its disk is full"
+    return str(error)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (OSError, ValueError, EOFError) as error:
+        say({"error": reason(error), "full": getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)})
+        sys.exit(1)
