@@ -27,7 +27,11 @@ class Address:
     identity: Path | None = None
 
     def __post_init__(self) -> None:
-        if not self.host or self.host.startswith("-") or any(letter.isspace() or letter == "\0" for letter in self.host):
+        if (
+            not self.host
+            or self.host.startswith("-")
+            or any(letter.isspace() or letter == "\0" for letter in self.host)
+        ):
             raise UsageError(f"'{self.host}' is no host: give what you would write behind ssh, such as pi@192.168.1.20")
 
     def options(self) -> list[str]:

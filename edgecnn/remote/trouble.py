@@ -49,7 +49,10 @@ _KNOWN = (
     ),
     ("Too many authentication failures", "refused too many keys; name one in ~/.ssh/config (IdentityFile) for {host}"),
     ("Could not resolve hostname", "no such host; is its name right, and is it switched on? `{line} true` must work"),
-    ("Connection refused", "nothing answers at ssh's port there; is ssh switched on (sudo raspi-config, or systemctl)?"),
+    (
+        "Connection refused",
+        "nothing answers at ssh's port there; is ssh switched on (sudo raspi-config, or systemctl)?",
+    ),
     ("No route to host", "can't be reached from here; is it switched on and in the same network?"),
     ("Network is unreachable", "can't be reached from here; is this machine in a network?"),
     ("timed out", "did not answer in time; is it switched on and in the same network? `{line} true` must work"),
