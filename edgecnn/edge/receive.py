@@ -1,4 +1,4 @@
-"""A device's side of an upload: `python3 -c <this file>`, the standard library alone, Python 3.6 and up.
+"""A device's side of an upload: `python3 -c <this file>`, the standard library alone.
 
 First a line of JSON on stdin: [{"path", "size", "sha256"}, ...], paths from the home folder. The answer is a line of
 JSON: the places in that list of what is not here yet, or not as its hash says. Then the content of those, one behind
@@ -8,6 +8,8 @@ A file is written under a temporary name, hashed, synced and renamed: under its 
 The temporary file is locked while its writer lives; the next upload into the folder removes those whose writer is gone.
 """
 
+from __future__ import annotations
+
 import errno
 import fcntl
 import hashlib
@@ -15,12 +17,15 @@ import json
 import os
 import sys
 import tempfile
+from contextlib import suppress
+from typing import IO, Any
 
 PART = ".part"
 BLOCK = 1 << 16
 
 
-def main():
+def main() -> None:
+    """Take what is missing."""
     wanted = json.loads(sys.stdin.buffer.readline().decode())
     os.chdir(os.path.expanduser("~"))
     for folder in sorted({os.path.dirname(entry["path"]) for entry in wanted}):
@@ -33,7 +38,7 @@ def main():
         say({"done": place})
 
 
-def is_there(entry):
+def is_there(entry: dict[str, Any]) -> bool:
     """Whether a file of this size and content is in place."""
     try:
         if os.stat(entry["path"]).st_size != entry["size"]:
@@ -42,12 +47,12 @@ def is_there(entry):
         with open(entry["path"], "rb") as file:
             for block in iter(lambda: file.read(BLOCK), b""):
                 digest.update(block)
-        return digest.hexdigest() == entry["sha256"]
+        return digest.hexdigest() == str(entry["sha256"])
     except OSError:
         return False
 
 
-def receive(entry):
+def receive(entry: dict[str, Any]) -> None:
     """One file from stdin."""
     folder = os.path.dirname(entry["path"])
     handle, name = tempfile.mkstemp(dir=folder, prefix=".", suffix=PART)
@@ -68,11 +73,11 @@ def receive(entry):
     sync(folder)
 
 
-def copy(file, size):
+def copy(file: IO[bytes], size: int) -> str:
     """So many bytes from stdin into a file; their sha256. EOFError where they end before."""
     digest = hashlib.sha256()
     while size:
-        block = sys.stdin.buffer.read1(min(BLOCK, size))
+        block = sys.stdin.buffer.read(min(BLOCK, size))
         if not block:
             raise EOFError("the link ended before it was whole")
         file.write(block)
@@ -81,20 +86,18 @@ def copy(file, size):
     return digest.hexdigest()
 
 
-def sweep(folder):
+def sweep(folder: str) -> None:
     """Remove what a writer that is gone has left."""
     for name in os.listdir(folder):
         if name.startswith(".") and name.endswith(PART):
             path = os.path.join(folder, name)
-            try:
-                with open(path, "rb") as file:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # a living writer holds it
-                    os.unlink(path)
-            except OSError:
-                pass
+            with suppress(OSError), open(path, "rb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # a living writer holds it
+                os.unlink(path)
 
 
-def sync(folder):
+def sync(folder: str) -> None:
+    """Let the names in a folder outlive a power cut."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -102,20 +105,25 @@ def sync(folder):
         os.close(handle)
 
 
-def say(message):
+def say(message: object) -> None:
+    """A line of JSON."""
     sys.stdout.write(json.dumps(message) + "\n")
     sys.stdout.flush()
 
 
-def reason(error):
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return "its disk is full"
-    return str(error)
+def is_full(error: Exception) -> bool:
+    """Whether the disk has no room left."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def reason(error: Exception) -> str:
+    """What went wrong, in words."""
+    return "its disk is full" if is_full(error) else str(error)
 
 
 if __name__ == "__main__":
     try:
         main()
     except (OSError, ValueError, EOFError) as error:
-        say({"error": reason(error), "full": getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)})
+        say({"error": reason(error), "full": is_full(error)})
         sys.exit(1)

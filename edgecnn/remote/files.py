@@ -83,7 +83,7 @@ class _Upload:
     def run(self, parcels: Sequence[Parcel], progress: Callable[[int, int], None]) -> int:
         order = [{"path": parcel.path, "size": parcel.size, "sha256": parcel.sha256} for parcel in parcels]
         self._send(json.dumps(order).encode() + b"\n")
-        wanted = self._answer(STALLED_S + sum(parcel.size for parcel in parcels) / HASHING_BYTES_PER_S)
+        wanted: list[int] = self._answer(STALLED_S + sum(parcel.size for parcel in parcels) / HASHING_BYTES_PER_S)
         total = sum(parcels[place].size for place in wanted)
         done = 0
         for place in wanted:

@@ -117,8 +117,8 @@ class Connection:
                 process.kill()
                 process.communicate()
                 raise DeviceError(
-                    f"{self.address.host}: {words[0]} did not end in {seconds:.0f} s over there; is the device hung, or "
-                    "very busy?"
+                    f"{self.address.host}: {words[0]} did not end in {seconds:.0f} s over there; is the device "
+                    "hung, or very busy?"
                 ) from error
         self.check(process.returncode, err)
         return Finished(process.returncode, out, err)
@@ -231,7 +231,7 @@ def _short_folder() -> Path:
     if len(os.fsencode(folder)) <= LONGEST_SOCKET:
         return folder
     folder.rmdir()
-    return Path(tempfile.mkdtemp(prefix="edgecnn-", dir="/tmp"))  # noqa: S108 - private all the same: mkdtemp
+    return Path(tempfile.mkdtemp(prefix="edgecnn-", dir="/tmp"))
 
 
 def _free_port() -> int:

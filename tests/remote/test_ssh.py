@@ -87,14 +87,17 @@ def test_a_nul_is_refused() -> None:
 def test_a_port_over_there_is_a_port_here(device: Loopback) -> None:
     import socket
 
-    with socket.create_server(("127.0.0.1", 0)) as server, Connection(device.address) as connection:
-        with connection.forward(server.getsockname()[1]) as port:
-            assert port != server.getsockname()[1]
-            with socket.create_connection(("127.0.0.1", port)) as caller:
-                caller.sendall(b"hello")
-                answered, _ = server.accept()
-                with answered:
-                    assert answered.recv(5) == b"hello"
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        Connection(device.address) as connection,
+        connection.forward(server.getsockname()[1]) as port,
+        socket.create_connection(("127.0.0.1", port)) as caller,
+    ):
+        assert port != server.getsockname()[1]
+        caller.sendall(b"hello")
+        answered, _ = server.accept()
+        with answered:
+            assert answered.recv(5) == b"hello"
 
 
 def test_the_link_ends_with_this_process(device: Loopback) -> None:
