@@ -6,6 +6,7 @@
     │   └── MissingExtra       2   a library that is not installed, with the pip command
     ├── UnusableFile           3   a model or data file that can't be used
     ├── DeviceError            4   a device or the connection to it
+    │   └── LinkLost           4   the connection itself: not made, cut, or stalled
     ├── OutOfResources         5   disk or memory
     ├── Diverged               6   training produced NaN or Inf
     ├── GateFailed             7   verify, a budget or a comparison passed a limit
@@ -71,6 +72,10 @@ class DeviceError(EdgecnnError):
     """A device that does not answer, or does not do what was asked."""
 
     exit_code = 4
+
+
+class LinkLost(DeviceError):
+    """The connection to a device was not made, was cut or stalls: nothing more can be asked there."""
 
 
 class OutOfResources(EdgecnnError):

@@ -16,8 +16,9 @@ from edgecnn.edge.measure.load import Load
 from edgecnn.edge.measure.process import Engine, Open, Opened
 from edgecnn.edge.measure.timing import MOST
 from edgecnn.edge.runtimes import Runtime
-from edgecnn.errors import DeviceError, MissingExtra, UnusableFile
+from edgecnn.errors import DeviceError, LinkLost, MissingExtra, UnusableFile
 from edgecnn.measuring.measurement import Protocol, Window
+from edgecnn.measuring.place import HERE, Place
 from edgecnn.measuring.subject import Subject
 from edgecnn.measuring.worker import Worker
 from edgecnn.metrics import Array
@@ -85,28 +86,39 @@ def patience_s(entry: Entry, protocol: Protocol) -> float:
 
 
 def measure(
-    entries: Sequence[Entry], protocol: Protocol, size: tuple[int, int] | None, message: Callable[[str], None]
+    entries: Sequence[Entry],
+    protocol: Protocol,
+    size: tuple[int, int] | None,
+    message: Callable[[str], None],
+    place: Place = HERE,
 ) -> list[Measured]:
-    """Measure all entries, at most `protocol.together` at a time; what fails carries its reason."""
+    """Measure all entries at a place, at most `protocol.together` at a time; what fails carries its reason.
+
+    Raises DeviceError where the place can't be reached any more.
+    """
     found: list[Measured] = []
     for first in range(0, len(entries), protocol.together):
         group = [Measured(entry) for entry in entries[first : first + protocol.together]]
         with ExitStack() as stack:
             workers = []
             for measured in group:  # one after the other: starting one would disturb what another reads at opening
-                workers.append(stack.enter_context(Worker(measured.entry.subject.path)))
-                _open(measured, workers[-1], protocol, size)
+                workers.append(stack.enter_context(Worker(measured.entry.subject.path, place)))
+                _open(measured, workers[-1], protocol, size, place)
             _rounds(list(zip(group, workers, strict=True)), protocol, message)
         found += group
     return found
 
 
-def _open(measured: Measured, worker: Worker, protocol: Protocol, size: tuple[int, int] | None) -> None:
+def _open(
+    measured: Measured, worker: Worker, protocol: Protocol, size: tuple[int, int] | None, place: Place
+) -> None:
     entry = measured.entry
-    wanted = Open(str(entry.subject.path), entry.threads, size, protocol.warmup_s, protocol.warmup_least)
+    wanted = Open(place.path_there(entry.subject.path), entry.threads, size, protocol.warmup_s, protocol.warmup_least)
     try:
         measured.engine = worker.load_engine(entry.runtime.name)
         measured.opened = worker.open(wanted, patience_s(entry, protocol))
+    except LinkLost:
+        raise
     except (DeviceError, MissingExtra, UnusableFile) as error:
         measured.failed = error
         worker.close()

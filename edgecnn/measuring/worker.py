@@ -18,9 +18,10 @@ from typing import Any
 
 import numpy as np
 
-from edgecnn.edge.child import answered, command, death, environment
+from edgecnn.edge.child import answered, death
 from edgecnn.edge.measure.process import Engine, Open, Opened, Turn
 from edgecnn.errors import DeviceError, UnusableFile
+from edgecnn.measuring.place import HERE, Place
 from edgecnn.metrics import Array
 from edgecnn.records import from_json, to_json
 
@@ -29,19 +30,13 @@ STARTING_S = 120.0
 
 
 class Worker:
-    """A process that holds one model open; `path` is the model file, for messages."""
+    """A process that holds one model open, at a place; `path` is the model file, for messages."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, place: Place = HERE) -> None:
         self._path = path
+        self._place = place
         self._complaints = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
-        self._process = subprocess.Popen(
-            command("bench"),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._complaints,
-            env=environment(),
-            bufsize=0,
-        )
+        self._process = place.start(["bench"], self._complaints)
         self._unread = b""
 
     def __enter__(self) -> Worker:
@@ -65,7 +60,7 @@ class Worker:
         try:
             return from_json(Engine, self._ask({"do": "load_engine", "runtime": runtime}, STARTING_S))
         except UnusableFile as error:
-            raise DeviceError(f"{runtime} can't be loaded on this machine: {error}") from error
+            raise DeviceError(f"{runtime} can't be loaded there: {error}") from error
 
     def open(self, wanted: Open, seconds: float) -> Opened:
         """Open the model, run and warm up; UnusableFile where that takes longer than `seconds`, or kills."""
@@ -117,4 +112,6 @@ class Worker:
     def _death(self) -> UnusableFile:
         code = self._process.wait()
         self._complaints.seek(0)
-        return death(self._path, code, self._complaints.read())
+        said = self._complaints.read()
+        self._place.check(code, said)
+        return death(self._path, code, said)

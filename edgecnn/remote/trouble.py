@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from edgecnn.errors import DeviceError
+from edgecnn.errors import LinkLost
 from edgecnn.remote.address import Address
 
 _FINGERPRINT = re.compile(r"Server host key: (\S+) (SHA256:\S+)")
@@ -12,9 +12,9 @@ _ASK = ("-o", "StrictHostKeyChecking=ask")
 _DEBUG = re.compile(r"^debug\d: .*$", re.MULTILINE)
 
 
-def unreachable(address: Address, said: str) -> DeviceError:
+def unreachable(address: Address, said: str) -> LinkLost:
     """The error for a connection that was not made or has ended. said: the client's stderr, with its -v."""
-    return DeviceError(f"{address.host}: {_sentence(address, said)}")
+    return LinkLost(f"{address.host}: {_sentence(address, said)}")
 
 
 def _sentence(address: Address, said: str) -> str:

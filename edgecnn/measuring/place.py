@@ -1,0 +1,48 @@
+"""Where measuring processes run: on this machine, or on a device."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, Protocol
+
+from edgecnn.edge.child import command, environment
+
+
+class Place(Protocol):
+    """A machine on which `python -m edgecnn.edge` can be started."""
+
+    def start(self, words: Sequence[str], complaints: IO[bytes]) -> subprocess.Popen[bytes]:
+        """Start it with these words; stdin and stdout are unbuffered pipes, stderr goes to `complaints`."""
+
+    def path_there(self, path: Path) -> str:
+        """What a file of this machine's is called there."""
+
+    def check(self, code: int, said: bytes) -> None:
+        """DeviceError where a process ended (with this code, saying this) because the machine can't be reached."""
+
+
+class Here:
+    """This machine."""
+
+    def start(self, words: Sequence[str], complaints: IO[bytes]) -> subprocess.Popen[bytes]:
+        """A process of this Python's."""
+        return subprocess.Popen(
+            command(*words),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=complaints,
+            env=environment(),
+            bufsize=0,
+        )
+
+    def path_there(self, path: Path) -> str:
+        """The same."""
+        return str(path)
+
+    def check(self, code: int, said: bytes) -> None:
+        """It is always reached."""
+
+
+HERE = Here()

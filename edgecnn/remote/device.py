@@ -1,0 +1,92 @@
+"""A device with a link to it: the application and model files go there by their hashes, and run there."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import subprocess
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import IO
+
+from edgecnn.errors import DeviceError
+from edgecnn.remote import zipapp
+from edgecnn.remote.files import Parcel, upload
+from edgecnn.remote.profiles import Profile, address_of
+from edgecnn.remote.ssh import Connection
+
+FOLDER = ".edgecnn"
+"""In the home folder over there: everything that is edgecnn's. Removing it removes all."""
+PYTHON = f"{FOLDER}/venv/bin/python"
+"""Of the environment that `devices setup` makes."""
+
+
+class Device:
+    """A device that was reached; made by `reach`."""
+
+    def __init__(self, profile: Profile, connection: Connection) -> None:
+        self.profile = profile
+        self.connection = connection
+        self._application = ""
+        self._paths: dict[Path, str] = {}
+
+    def put_application(self) -> None:
+        """Let there be the application; DeviceError where `devices setup` has not been there yet."""
+        if self.connection.run(["test", "-x", PYTHON]).code != 0:
+            raise DeviceError(
+                f"{self.profile.name} has no environment to run models in yet: edgecnn devices setup {self.profile.name}"
+            )
+        content = zipapp.application()
+        digest = hashlib.sha256(content).hexdigest()
+        self._application = f"{FOLDER}/app/{digest[:16]}/{zipapp.NAME}"
+        self._upload([Parcel(self._application, content)])
+
+    def put(self, groups: Sequence[Sequence[Path]]) -> int:
+        """Let there be files, those of a group in one folder under their names; the bytes that had to travel."""
+        parcels = [parcel for group in groups for parcel in self._parcels(group)]
+        return self._upload(list({parcel.path: parcel for parcel in parcels}.values()))
+
+    def start(
+        self,
+        words: Sequence[str],
+        complaints: int | IO[bytes] = subprocess.DEVNULL,
+        environment: Mapping[str, str] | None = None,
+    ) -> subprocess.Popen[bytes]:
+        """Start the application over there with these words; stderr goes to `complaints`."""
+        assert self._application, "put_application comes first"
+        line = [PYTHON, self._application, *words]
+        return self.connection.start(
+            line, environment={**self.profile.environment, **(environment or {})}, stderr=complaints
+        )
+
+    def path_there(self, path: Path) -> str:
+        """Where a file that was put there lies."""
+        return self._paths[path.resolve()]
+
+    def check(self, code: int, said: bytes) -> None:
+        """LinkLost where a process ended because the link did."""
+        self.connection.check(code, said)
+
+    def _parcels(self, group: Sequence[Path]) -> list[Parcel]:
+        found = [(Parcel(path.name, path), path) for path in group]
+        digest = hashlib.sha256("".join(f"{parcel.sha256} {path.name}\n" for parcel, path in found).encode()).hexdigest()
+        folder = f"{FOLDER}/files/{digest[:16]}"
+        self._paths.update({path.resolve(): f"{folder}/{path.name}" for path in group})
+        return [Parcel(f"{folder}/{path.name}", path) for path in group]
+
+    def _upload(self, parcels: Sequence[Parcel]) -> int:
+        return upload(self.connection, parcels, python=self.profile.python)
+
+
+@contextlib.contextmanager
+def reach(profile: Profile, message: Callable[[str], None] = lambda text: None) -> Iterator[Device]:
+    """A device with the application in place, while the block runs.
+
+    Raises UsageError where the profile does not say where the device is, LinkLost where it can't be reached,
+    DeviceError where it was not set up.
+    """
+    with Connection(address_of(profile)) as connection:
+        device = Device(profile, connection)
+        device.put_application()
+        message(f"device {profile.name}: {connection.address.host}")
+        yield device
