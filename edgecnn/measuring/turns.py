@@ -109,9 +109,7 @@ def measure(
     return found
 
 
-def _open(
-    measured: Measured, worker: Worker, protocol: Protocol, size: tuple[int, int] | None, place: Place
-) -> None:
+def _open(measured: Measured, worker: Worker, protocol: Protocol, size: tuple[int, int] | None, place: Place) -> None:
     entry = measured.entry
     wanted = Open(place.path_there(entry.subject.path), entry.threads, size, protocol.warmup_s, protocol.warmup_least)
     try:

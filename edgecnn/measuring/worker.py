@@ -6,9 +6,9 @@ What kills or hangs the process is the model file's fault, and is said in one se
 from __future__ import annotations
 
 import json
+import math
 import os
 import select
-import subprocess
 import tempfile
 import time
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from edgecnn.edge.child import answered, death
-from edgecnn.edge.measure.process import Engine, Open, Opened, Turn
+from edgecnn.edge.measure.process import Answers, Engine, Open, Opened, Turn
 from edgecnn.errors import DeviceError, UnusableFile
 from edgecnn.measuring.place import HERE, Place
 from edgecnn.metrics import Array
@@ -73,11 +73,22 @@ class Worker:
         samples = np.frombuffer(self._take(8 * count, deadline), np.int64)
         return turn, samples
 
-    def _ask(self, request: Mapping[str, Any], seconds: float) -> Any:
+    def classify(self, images: Array, seconds: float) -> Array:
+        """What the model says to pictures, uint8 [N, H, W, 3] at its size, as its file gives it: [N, K]."""
+        deadline = time.monotonic() + seconds
+        order = {"do": "classify", "shape": images.shape}
+        found = from_json(Answers, self._ask(order, seconds, np.ascontiguousarray(images).tobytes()))
+        kind = np.dtype(found.dtype)
+        content = self._take(kind.itemsize * math.prod(found.shape), deadline)
+        return np.frombuffer(content, kind).reshape(found.shape)
+
+    def _ask(self, request: Mapping[str, Any], seconds: float, behind: bytes = b"") -> Any:
         assert self._process.stdin is not None, "it was made with a pipe"
         deadline = time.monotonic() + seconds
+        left = memoryview(json.dumps(request).encode() + b"\n" + behind)
         try:
-            self._process.stdin.write(json.dumps(request).encode() + b"\n")
+            while left:
+                left = left[self._process.stdin.write(left) :]
         except BrokenPipeError as error:
             raise self._death() from error
         while b"\n" not in self._unread:

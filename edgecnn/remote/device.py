@@ -32,10 +32,9 @@ class Device:
 
     def put_application(self) -> None:
         """Let there be the application; DeviceError where `devices setup` has not been there yet."""
+        name = self.profile.name
         if self.connection.run(["test", "-x", PYTHON]).code != 0:
-            raise DeviceError(
-                f"{self.profile.name} has no environment to run models in yet: edgecnn devices setup {self.profile.name}"
-            )
+            raise DeviceError(f"{name} has no environment to run models in yet: edgecnn devices setup {name}")
         content = zipapp.application()
         digest = hashlib.sha256(content).hexdigest()
         self._application = f"{FOLDER}/app/{digest[:16]}/{zipapp.NAME}"
@@ -69,7 +68,9 @@ class Device:
 
     def _parcels(self, group: Sequence[Path]) -> list[Parcel]:
         found = [(Parcel(path.name, path), path) for path in group]
-        digest = hashlib.sha256("".join(f"{parcel.sha256} {path.name}\n" for parcel, path in found).encode()).hexdigest()
+        digest = hashlib.sha256(
+            "".join(f"{parcel.sha256} {path.name}\n" for parcel, path in found).encode()
+        ).hexdigest()
         folder = f"{FOLDER}/files/{digest[:16]}"
         self._paths.update({path.resolve(): f"{folder}/{path.name}" for path in group})
         return [Parcel(f"{folder}/{path.name}", path) for path in group]

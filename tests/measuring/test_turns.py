@@ -13,6 +13,7 @@ from edgecnn.edge.runtimes import Reading, find_runtime
 from edgecnn.errors import UnusableFile
 from edgecnn.measuring import turns
 from edgecnn.measuring.measurement import Protocol, Window
+from edgecnn.measuring.place import Place
 from edgecnn.measuring.subject import Subject
 from edgecnn.measuring.turns import Entry, Measured, measure, patience_s
 from edgecnn.metrics import Array
@@ -29,7 +30,7 @@ class FakeWorker:
     alive: set[str]
     most_alive: int
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, place: Place) -> None:
         self.name = path.name
         FakeWorker.alive.add(self.name)
         FakeWorker.most_alive = max(FakeWorker.most_alive, len(FakeWorker.alive))

@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edgecnn import packaged
+from edgecnn.edge.artifact import load
 from edgecnn.edge.measure.process import Open
 from edgecnn.errors import DeviceError, UnusableFile, UsageError
-from edgecnn.measuring import worker as workers
+from edgecnn.measuring import place as places
 from edgecnn.measuring.worker import Worker
 from tests.verbs.small_bench import null_model
 
@@ -52,7 +54,7 @@ def test_what_edgecnn_has_against_a_file_comes_back(tmp_path: Path) -> None:
 
 def speaking(code: str, monkeypatch: pytest.MonkeyPatch) -> Worker:
     """A process that is something else."""
-    monkeypatch.setattr(workers, "command", lambda *words: ["python3", "-c", f"import os, sys, time\n{code}"])
+    monkeypatch.setattr(places, "command", lambda *words: ["python3", "-c", f"import os, sys, time\n{code}"])
     return Worker(FILE)
 
 
@@ -77,7 +79,7 @@ def test_its_death_is_the_files_fault(code: str, said: str, monkeypatch: pytest.
 def test_an_engine_that_does_not_load_is_not_the_files_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     with (
         speaking("sys.stdin.readline(); os.abort()", monkeypatch) as worker,
-        pytest.raises(DeviceError, match=r"litert can't be loaded on this machine: .*SIGABRT"),
+        pytest.raises(DeviceError, match=r"litert can't be loaded there: .*SIGABRT"),
     ):
         worker.load_engine("litert")
 
@@ -88,3 +90,15 @@ def test_closing_ends_it_whatever_it_does(monkeypatch: pytest.MonkeyPatch) -> No
     worker.close()
     worker.close()
     assert time.monotonic() - began < 5
+
+
+def test_pictures_are_answered_as_the_file_does_here() -> None:
+    folder = packaged.folder("models") / "cifar10-ds" / "tflite-int8"
+    images = np.random.default_rng(0).integers(0, 256, (7, 32, 32, 3), dtype=np.uint8)
+    with Worker(folder / "model.tflite") as worker:
+        worker.load_engine("litert")
+        worker.open(opening(folder / "model.tflite"), 30)
+        found = worker.classify(images, 30)
+    expected = load(folder).raw(images)
+    assert found.dtype == expected.dtype == np.uint8
+    np.testing.assert_array_equal(found, expected)

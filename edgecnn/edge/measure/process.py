@@ -5,6 +5,8 @@ A request is a line of JSON on stdin, an answer a line of JSON on stdout, in thi
     {"do": "load_engine", "runtime": NAME}          -> an `Engine`: the process is import-only so far
     {"do": "open", "path", "threads", ...}          -> an `Opened`, after a warm-up
     {"do": "window", "count": N}                    -> a `Turn`, and behind the line N samples: int64, nanoseconds
+    {"do": "classify", "shape": [N, H, W, 3]}       -> an `Answers`, and behind the line its values; behind the request
+                                                       N pictures: uint8 RGB
 
 With the end of stdin the process ends. What engines print goes to stderr.
 """
@@ -12,6 +14,7 @@ With the end of stdin the process ends. What engines print goes to stderr.
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 import sys
@@ -23,6 +26,8 @@ from functools import partial
 from pathlib import Path
 from time import perf_counter_ns
 from typing import IO, Any
+
+import numpy as np
 
 from edgecnn.edge import machine
 from edgecnn.edge.child import attempt
@@ -86,17 +91,28 @@ class Turn:
     peak_rss_mib: float | None
 
 
-class Server:
-    """The model of this process, and what can be asked about it."""
+@dataclass(frozen=True)
+class Answers:
+    """What a model said to pictures, as its file gives it: values of this type and shape [N, K]."""
 
-    def __init__(self) -> None:
+    dtype: str
+    shape: tuple[int, ...]
+
+
+class Server:
+    """The model of this process, and what can be asked about it. `behind`: bytes that follow the answer's line."""
+
+    def __init__(self, requests: IO[bytes] = sys.stdin.buffer) -> None:
+        self._requests = requests
+        self.behind = memoryview(b"")
         self._runtime: Runtime | None = None
         self._session: Session | None = None
         self._arrays: list[Array] = []
-        self.samples = array("q", bytes(8 * timing.MOST))
+        self._samples = array("q", bytes(8 * timing.MOST))
 
     def answer(self, request: Mapping[str, Any]) -> Any:
         """Do what is asked."""
+        self.behind = memoryview(b"")
         return to_json(getattr(self, request["do"])(request))
 
     def load_engine(self, request: Mapping[str, Any]) -> Engine:
@@ -131,8 +147,18 @@ class Server:
         assert self._session is not None, "open comes first"
         self._session.run(*self._arrays)
         before = read_counters()
-        timing.time_window(self._session, self._arrays, self.samples, request["count"])
+        timing.time_window(self._session, self._arrays, self._samples, request["count"])
+        self.behind = memoryview(self._samples)[: request["count"]]
         return Turn(between(before, read_counters()), peak_rss_mib())
+
+    def classify(self, request: Mapping[str, Any]) -> Answers:
+        """Run pictures one by one, uint8 [N, H, W, 3] at the model's size; for files that take uint8."""
+        assert self._session is not None, "open comes first"
+        count, *shape = request["shape"]
+        images = np.frombuffer(self._requests.read(count * math.prod(shape)), np.uint8).reshape(count, *shape)
+        values = np.concatenate([self._session.run(images[i : i + 1]) for i in range(count)])
+        self.behind = memoryview(values.tobytes())
+        return Answers(values.dtype.name, values.shape)
 
 
 def this_machine() -> Machine:
@@ -159,13 +185,13 @@ def serve() -> None:
     for line in sys.stdin.buffer:
         request = json.loads(line)
         answer = attempt(partial(server.answer, request), request)
-        _send(out, answer, server.samples, request.get("count", 0) if "answer" in answer else 0)
+        _send(out, answer, server.behind if "answer" in answer else memoryview(b""))
     os._exit(0)  # an engine that was given a broken file may not survive its own end
 
 
-def _send(out: IO[bytes], answer: Mapping[str, Any], samples: array[int], count: int) -> None:
+def _send(out: IO[bytes], answer: Mapping[str, Any], behind: memoryview) -> None:
     out.write(json.dumps(answer).encode() + b"\n")
-    out.write(memoryview(samples)[:count])
+    out.write(behind)
     out.flush()
 
 
