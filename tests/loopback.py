@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import getpass
+import json
 import os
+import platform
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -131,3 +134,23 @@ def _wait(port: int, log: Path) -> None:
                 return
         time.sleep(0.05)
     raise AssertionError(f"sshd did not start: {log.read_text() if log.exists() else 'no log'}")
+
+
+def set_up(device: Loopback, devices: Path, name: str = "loop", **more: object) -> None:
+    """What `devices add` and `devices setup` would do: a profile in `devices`, and an environment, this process's."""
+    python = device.home / ".edgecnn/venv/bin/python"
+    python.parent.mkdir(parents=True, exist_ok=True)
+    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    python.chmod(0o755)
+    devices.mkdir(exist_ok=True)
+    profile = {
+        "name": name,
+        "title": "this machine through SSH",
+        "cpu": "whatever it is",
+        "cores": os.cpu_count(),
+        "architecture": platform.machine(),
+        "ssh": {"host": "loopback", "config": str(device.address.config)},
+        "runtimes": ["litert", "onnxruntime", "null"],
+        **more,
+    }
+    (devices / f"{name}.yaml").write_text(json.dumps(profile))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import re
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -19,6 +20,12 @@ FOLDER = ".edgecnn"
 """In the home folder over there: everything that is edgecnn's. Removing it removes all."""
 PYTHON = f"{FOLDER}/venv/bin/python"
 """Of the environment that `devices setup` makes."""
+MOST_TOGETHER = 6
+"""Of the ten sessions that sshd allows a connection unless told otherwise (MaxSessions, sshd_config(5))."""
+EACH_MIB = 160
+"""What a process may take with an engine and a small model in it ..."""
+SHARE = 0.6
+"""... of this share of a device's memory; more of them than fit would swap."""
 
 
 class Device:
@@ -57,6 +64,13 @@ class Device:
         return self.connection.start(
             line, environment={**self.profile.environment, **(environment or {})}, stderr=complaints
         )
+
+    def together(self) -> int:
+        """How many models may be open at once in processes of their own, by how much memory it has."""
+        said = self.connection.run(["cat", "/proc/meminfo"]).out.decode(errors="replace")
+        found = re.search(r"^MemTotal:\s+(\d+) kB", said, re.MULTILINE)
+        memory_mib = int(found[1]) / 1024 if found else 0
+        return max(1, min(MOST_TOGETHER, int(SHARE * memory_mib / EACH_MIB)))
 
     def path_there(self, path: Path) -> str:
         """Where a file that was put there lies."""

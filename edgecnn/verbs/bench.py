@@ -1,4 +1,4 @@
-"""`edgecnn bench`: what models cost on this machine, each in a process of its own, taking turns."""
+"""`edgecnn bench`: what models cost on this machine or a device, each in a process of its own, taking turns."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import platform
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from edgecnn.measuring.measurement import BenchRecord, Busy, Protocol, Row, Unme
 from edgecnn.measuring.subject import Subject
 from edgecnn.measuring.turns import Entry, Measured, measure
 from edgecnn.records import write_json
+from edgecnn.remote.profiles import load_profile
+from edgecnn.verbs.reached import reached
 from edgecnn.verbs.subjects import find_subjects, run_of
 
 Models = Sequence[str | Path]
@@ -31,6 +34,7 @@ def bench(
     runtimes: Sequence[str] = (),
     seconds: float = SECONDS,
     input_size: tuple[int, int] | None = None,
+    device: str | None = None,
     out: Path | None = None,
     message: Callable[[str], None] = lambda text: None,
 ) -> BenchRecord:
@@ -39,20 +43,30 @@ def bench(
     models: runs, exports, artifacts, packaged models, or model files of any origin; None is the newest run.
     seconds: for each row, at most; windows end earlier when all rows are steady.
     input_size: height and width for pictures whose size a file leaves open.
+    device: the profile of a device, on which they are measured over SSH in the engines that its profile names; None is
+    this machine.
     out: the record's file; by default in the models' run, or in bench/ here. A plot is written beside it.
 
-    Raises UsageError where a name or an engine doesn't fit, and what the first model was refused for where none could
-    be measured: UnusableFile, MissingExtra. Rows that a busy machine has spoilt are there, with `valid` False.
+    Raises UsageError where a name or an engine doesn't fit, DeviceError where a device can't be used, and what the
+    first model was refused for where none could be measured: UnusableFile, MissingExtra. Rows that a busy machine has
+    spoilt are there, with `valid` False.
     """
     given: list[str | Path | None] = [models] if models is None or isinstance(models, str | Path) else [*models]
     subjects = find_subjects(given or [None], message)
-    entries = _entries(subjects, [find_runtime(name) for name in runtimes], threads)
-    protocol = within(seconds)
-    path = out or _place(subjects)
+    profile = load_profile(device) if device is not None else None
+    asked = runtimes or (profile.runtimes if profile is not None else ())
+    entries = _entries(subjects, [find_runtime(name) for name in asked], threads)
+    path = out or _place(subjects, device or _here())
     _check_place(path)
     message(f"measuring {len(entries)} row{'s' if len(entries) > 1 else ''}, up to {seconds:g} s each")
-    found = measure(entries, protocol, input_size, message)
-    record = _record(found, protocol)
+    if profile is None:
+        protocol = within(seconds)
+        found = measure(entries, protocol, input_size, message)
+    else:
+        with reached(profile, subjects, message) as there:
+            protocol = replace(within(seconds), together=there.together())
+            found = measure(entries, protocol, input_size, message, there)
+    record = _record(found, protocol, device or _here())
     write_json(path, record)
     message(f"record: {path}")
     _plot(record, path.with_suffix(".png"), message)
@@ -81,7 +95,7 @@ def _entries(subjects: Sequence[Subject], asked: Sequence[Runtime], threads: Seq
 # --- the record ------------------------------------------------------------------------------------------------------
 
 
-def _record(found: Sequence[Measured], protocol: Protocol) -> BenchRecord:
+def _record(found: Sequence[Measured], protocol: Protocol, device: str) -> BenchRecord:
     machine = next((measured.engine.machine for measured in found if measured.engine is not None), None)
     rows = tuple(_row(measured, protocol) for measured in found if measured.failed is None)
     if not rows or machine is None:
@@ -91,7 +105,7 @@ def _record(found: Sequence[Measured], protocol: Protocol) -> BenchRecord:
     for measured in found:
         versions.update(measured.engine.versions if measured.engine is not None else {})
     return BenchRecord(
-        _device(),
+        device,
         rows,
         tuple(_unmeasured(measured) for measured in found if measured.failed is not None),
         protocol,
@@ -195,7 +209,7 @@ def _share(parts: Sequence[float | None], whole: float) -> float | None:
 # --- files -----------------------------------------------------------------------------------------------------------
 
 
-def _device() -> str:
+def _here() -> str:
     """What this machine is called."""
     return platform.node() or "localhost"
 
@@ -207,12 +221,12 @@ def _check_place(path: Path) -> None:
         raise UsageError(f"{path}: can't be written; name a file in a folder of yours with --out")
 
 
-def _place(subjects: Sequence[Subject]) -> Path:
+def _place(subjects: Sequence[Subject], device: str) -> Path:
     """<device>-<time>.json in the bench/ of the run that all models are in, else in bench/ here."""
     found = {run_of(subject.path) for subject in subjects}
     run = found.pop() if len(found) == 1 else None
     folder = (run or Path()) / "bench"
-    device = re.sub(r"[^A-Za-z0-9._-]+", "-", _device())
+    device = re.sub(r"[^A-Za-z0-9._-]+", "-", device)
     stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
     name, number = f"{device}-{stamp}", 2
     while (folder / f"{name}.json").exists():

@@ -70,13 +70,18 @@ def _artifact(folder: Path, certified: _Certified) -> Subject:
 
 
 def _foreign(path: Path) -> Subject:
-    companions = [path.with_suffix(suffix) for suffix in COMPANIONS.get(path.suffix.lower(), ())]
-    files = [path, *(companion for companion in companions if companion.is_file())]
+    files = files_of(path)
     try:
         hashes = {file.name: sha256_file(file) for file in files}
     except OSError as error:
         raise UnusableFile(f"{path}: can't be read ({error.strerror})") from error
     return Subject(path.name, format_of(path), None, path, hashes, sum(file.stat().st_size for file in files))
+
+
+def files_of(path: Path) -> list[Path]:
+    """A model file and those that belong to it."""
+    companions = [path.with_suffix(suffix) for suffix in COMPANIONS.get(path.suffix.lower(), ())]
+    return [path, *(companion for companion in companions if companion.is_file())]
 
 
 def _certified(export: Path, message: Callable[[str], None]) -> _Certified:

@@ -19,6 +19,7 @@ FILE = click.Path(path_type=Path)
     "--seconds", type=click.FloatRange(min=0.1), default=5.0, show_default=True, help="For each row, at most."
 )
 @click.option("--input-size", type=SIZE, help="For files that leave a picture's size open: 224, or HEIGHTxWIDTH.")
+@click.option("--device", metavar="NAME", help="Measure there, over SSH: a profile of `edgecnn devices list`.")
 @click.option("--out", type=FILE, help="The record's file (default: bench/DEVICE-TIME.json in the run, or here).")
 @voice
 def bench(
@@ -27,6 +28,7 @@ def bench(
     runtimes: tuple[tuple[str, ...], ...],
     seconds: float,
     input_size: tuple[int, int] | None,
+    device: str | None,
     out: Path | None,
     voice: Voice,
 ) -> None:
@@ -50,6 +52,7 @@ def bench(
         runtimes=flattened(runtimes),
         seconds=seconds,
         input_size=input_size,
+        device=device,
         out=out,
         message=voice.message,
     )
