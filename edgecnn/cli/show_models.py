@@ -12,6 +12,7 @@ from edgecnn.cli.show import heading, percent, rows, size, table
 
 if TYPE_CHECKING:  # each verb wants libraries that showing another one's record must do without
     from edgecnn.proof.certificate import Certificate
+    from edgecnn.proof.device import DeviceCertificate
     from edgecnn.proof.parity import Parity
     from edgecnn.train.percentages import Percentages
     from edgecnn.verbs.eval import EvalRecord
@@ -129,6 +130,34 @@ def verified(console: Console, record: Certificate) -> None:
     wrong = sum(check.reason is not None for report in record.layers for check in report.layers)
     console.print(f"layers by themselves: {layers - wrong} of {layers} within one rounding step of the reference")
     _failures(console, record)
+
+
+def verified_there(console: Console, record: DeviceCertificate) -> None:
+    """`verify --device`: over there beside here."""
+    heading(console, f"{record.n:,} {record.split} pictures on {record.device}, beside the same files here")
+    made = table("file and engine", "top-1", "drop, points", "same answer", "logits exact", "at most", "golden exact")
+    golden = {found.name: found for found in record.golden}
+    for pair in record.parity:
+        name = pair.a.removesuffix(", here")
+        most = f"{pair.max_steps} step{'' if pair.max_steps == 1 else 's'}"
+        cells = (percent(pair.top1_agreement), percent(pair.exact), most)
+        made.add_row(name, *_accuracy_cells(record, name), *cells, percent(golden[name].exact))
+    for found in record.float_parity:
+        cells = (percent(found.top1_agreement), "", f"{found.apart:.0e} of 1")
+        made.add_row(found.name, *_accuracy_cells(record, found.name), *cells, percent(golden[found.name].exact))
+    console.print(made)
+    if record.emulated:
+        console.print("an emulated device: its answers mean something, its time would not", style="dim")
+    for failure in record.failures:
+        console.print(f"failed: {failure}", style="red", markup=False, soft_wrap=True)
+    if record.passed:
+        console.print("passed", style="green")
+
+
+def _accuracy_cells(record: DeviceCertificate, name: str) -> tuple[str, str]:
+    if name not in record.accuracy:
+        return "", ""
+    return percent(record.accuracy[name]), f"{record.drop_pp[name]:+.2f}"
 
 
 def _parity_cells(pair: Parity | None, apart: float | None) -> Sequence[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -224,28 +225,56 @@ def export(
 @click.command()
 @click.argument("export", metavar="[RUN|EXPORT]", required=False)
 @click.option("--images", type=FOLDER, help="Other pictures: a folder, with a folder for each class if they are known.")
+@click.option("--device", metavar="NAME", help="There, over SSH, beside the same files here: a profile's name.")
+@click.option(
+    "--sample",
+    type=click.IntRange(min=1),
+    default=200,
+    show_default=True,
+    help="With --device: how many of the pictures.",
+)
 @data_option
 @threads_option
 @voice
-def verify(export: str | None, images: Path | None, data_dir: Path | None, threads: int, voice: Voice) -> None:
+def verify(
+    export: str | None,
+    images: Path | None,
+    device: str | None,
+    sample: int,
+    data_dir: Path | None,
+    threads: int,
+    voice: Voice,
+) -> None:
     """Hold every exported file against fp32 and against each other, on the whole test split or on --images.
 
     Where the pictures' classes are unknown, that is parity only. Writes certificate.json beside them; leaves with exit
-    code 7 when a limit is passed.
+    code 7 when a limit is passed. With --device the files run over there, on the golden pictures and a sample, and are
+    held against the same files here: certificate-DEVICE.json.
     """
     from edgecnn.cli import show, show_models
-    from edgecnn.errors import GateFailed
     from edgecnn.verbs.folders import find_export
-    from edgecnn.verbs.verify import verify as verb
 
     folder = find_export(export)
+    if device is not None:
+        from edgecnn.verbs.verify_device import verify_on_device
+
+        found = verify_on_device(folder, device, images, sample=sample, data_dir=data_dir, message=voice.message)
+        show.answer(voice, found, show_models.verified_there)
+        _gate(folder, found.failures)
+        return
+    from edgecnn.verbs.verify import verify as verb
+
     certificate = verb(folder, images, data_dir=data_dir, threads=threads, message=voice.message)
     show.answer(voice, certificate, show_models.verified)
-    if not certificate.passed:
-        count = len(certificate.failures)
-        raise GateFailed(
-            f"{folder}: {count} check{'s' if count > 1 else ''} failed; the first: {certificate.failures[0]}"
-        )
+    _gate(folder, certificate.failures)
+
+
+def _gate(folder: Path, failures: Sequence[str]) -> None:
+    from edgecnn.errors import GateFailed
+
+    if failures:
+        count = len(failures)
+        raise GateFailed(f"{folder}: {count} check{'s' if count > 1 else ''} failed; the first: {failures[0]}")
 
 
 @click.command()

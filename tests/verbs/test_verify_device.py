@@ -1,0 +1,96 @@
+"""verify on a device: this machine through a real sshd; and faults that it must find over there."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgecnn import packaged
+from edgecnn.edge.runtimes import find_runtime
+from edgecnn.errors import UnusableFile, UsageError
+from edgecnn.measuring.worker import Worker
+from edgecnn.metrics import Array
+from edgecnn.proof.device import Answered, DeviceCertificate, float_parity, golden_parity
+from edgecnn.records import read_json
+from edgecnn.verbs.verify_device import verify_on_device
+from tests.loopback import Loopback, loopback, set_up
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (30, 32, 32, 3), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def device(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loopback]:
+    with loopback(tmp_path_factory.mktemp("loopback")) as found:
+        yield found
+
+
+@pytest.fixture
+def export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: Loopback) -> Path:
+    monkeypatch.chdir(tmp_path)
+    set_up(device, Path("devices"))
+    shutil.copytree(packaged.folder("models") / "cifar10-ds", tmp_path / "export")
+    return tmp_path / "export"
+
+
+def test_the_same_files_answer_the_same_over_there(export: Path) -> None:
+    found = verify_on_device(export, "loop", IMAGES, np.zeros(30, np.int64), sample=20)
+    assert found == read_json(DeviceCertificate, export / "certificate-loop.json")
+    assert found.passed
+    assert found.n == 20
+    assert {pair.a for pair in found.parity} == {"tflite-int8 in litert, here", "onnx-int8 in onnxruntime, here"}
+    assert all(pair.exact == 1.0 and pair.max_steps == 0 for pair in found.parity)
+    assert {pair.name for pair in found.float_parity} == {"tflite-fp32 in litert", "onnx-fp32 in onnxruntime"}
+    assert all(kept.n == 8 for kept in found.golden)
+    assert set(found.accuracy) == {kept.name for kept in found.golden}
+
+
+def test_other_answers_over_there_are_a_failure(export: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = Worker.classify
+
+    def turned(self: Worker, images: Array, seconds: float) -> Array:
+        return np.roll(honest(self, images, seconds), 1, axis=1)
+
+    monkeypatch.setattr(Worker, "classify", turned)
+    found = verify_on_device(export, "loop", IMAGES, sample=10)
+    assert not found.passed
+    assert any("tflite-int8 in litert, loop agrees with here on" in failure for failure in found.failures)
+    assert any("tflite-fp32 in litert: differs from here by" in failure for failure in found.failures)
+    assert not found.accuracy, "nobody said the classes"
+    assert found.scope == "parity only"
+
+
+def test_a_changed_file_is_refused(export: Path) -> None:
+    with (export / "tflite-int8/model.tflite").open("ab") as file:
+        file.write(b"x")
+    with pytest.raises(UnusableFile, match="damaged or was changed"):
+        verify_on_device(export, "loop", IMAGES)
+
+
+def test_engines_that_read_nothing_of_it(export: Path, device: Loopback) -> None:
+    set_up(device, Path("devices"), runtimes=["null"])
+    with pytest.raises(UsageError, match="none of its files is read by null"):
+        verify_on_device(export, "loop", IMAGES)
+
+
+def test_golden_values_are_counted_to_the_bit() -> None:
+    values = np.arange(20, dtype=np.uint8).reshape(2, 10)
+    moved = values.copy()
+    moved[0, 0] += 3
+    found = Answered("x", values, values, values, moved)
+    assert golden_parity(found).exact == 0.95
+    assert golden_parity(found).apart == 3
+    floats = dataclasses.replace(found, here=values.astype(np.float32), there=moved.astype(np.float32))
+    assert float_parity(floats).apart == pytest.approx(3 / 19)
+
+
+def test_find_runtime_knows_the_profiles_names() -> None:
+    from edgecnn.remote.profiles import load_profile, profile_names
+
+    for name in profile_names():
+        for runtime in load_profile(name).runtimes:
+            assert find_runtime(runtime).name == runtime
