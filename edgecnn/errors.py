@@ -57,9 +57,11 @@ class RecipeError(UsageError):
 class MissingExtra(UsageError):
     """A library that the asked-for work needs is not installed."""
 
-    def __init__(self, asked: str, library: str, extra: str) -> None:
+    def __init__(self, asked: str, library: str, extra: str, command: str | None = None) -> None:
+        """command: what installs it, where that is not pip on this machine."""
         self.extra = extra
-        super().__init__(f"{asked} needs {library}, which is not installed: pip install 'edgecnn[{extra}]'")
+        mend = command or f"pip install 'edgecnn[{extra}]'"
+        super().__init__(f"{asked} needs {library}, which is not installed: {mend}")
 
 
 class UnusableFile(EdgecnnError):

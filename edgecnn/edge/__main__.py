@@ -2,6 +2,7 @@
 
 call ANSWER PULSE     edgecnn.edge.child's other side
 bench                 edgecnn.edge.measure.process: requests on stdin, answers on stdout
+camera                edgecnn.edge.camera.distant: a session for a person at another machine
 capture, infer        edgecnn.edge.camera.capture and .inference: a request on stdin, answers on stdout
 """
 
@@ -21,6 +22,10 @@ def main(arguments: list[str]) -> None:
         from edgecnn.edge.measure.process import serve
 
         serve()
+    elif verb == "camera":
+        from edgecnn.edge.camera import distant
+
+        distant.serve()
     elif verb == "capture":
         from edgecnn.edge.camera import capture
 

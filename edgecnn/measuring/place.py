@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import IO, Protocol
 
 from edgecnn.edge.child import command, environment
+from edgecnn.errors import MissingExtra
 
 
 class Place(Protocol):
@@ -21,6 +22,9 @@ class Place(Protocol):
 
     def check(self, code: int, said: bytes) -> None:
         """DeviceError where a process ended (with this code, saying this) because the machine can't be reached."""
+
+    def lacks(self, runtime: str, error: MissingExtra) -> MissingExtra:
+        """The error for an engine that is not installed there, with what installs it there."""
 
 
 class Here:
@@ -43,6 +47,10 @@ class Here:
 
     def check(self, code: int, said: bytes) -> None:
         """It is always reached."""
+
+    def lacks(self, runtime: str, error: MissingExtra) -> MissingExtra:
+        """The error knows."""
+        return error
 
 
 HERE = Here()

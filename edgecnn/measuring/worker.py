@@ -20,7 +20,7 @@ import numpy as np
 
 from edgecnn.edge.child import answered, death
 from edgecnn.edge.measure.process import Answers, Engine, Open, Opened, Turn
-from edgecnn.errors import DeviceError, UnusableFile
+from edgecnn.errors import DeviceError, MissingExtra, UnusableFile
 from edgecnn.measuring.place import HERE, Place
 from edgecnn.metrics import Array
 from edgecnn.records import from_json, to_json
@@ -59,6 +59,8 @@ class Worker:
         """Load an engine's library; MissingExtra where it is not installed, DeviceError where it can't be loaded."""
         try:
             return from_json(Engine, self._ask({"do": "load_engine", "runtime": runtime}, STARTING_S))
+        except MissingExtra as error:
+            raise self._place.lacks(runtime, error) from error
         except UnusableFile as error:
             raise DeviceError(f"{runtime} can't be loaded there: {error}") from error
 

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
-from edgecnn.errors import DeviceError
+from edgecnn.edge.runtimes import find_runtime
+from edgecnn.errors import DeviceError, MissingExtra
 from edgecnn.remote import zipapp
 from edgecnn.remote.files import Parcel, upload
 from edgecnn.remote.profiles import Profile, address_of
@@ -47,9 +48,12 @@ class Device:
         self._application = f"{FOLDER}/app/{digest[:16]}/{zipapp.NAME}"
         self._upload([Parcel(self._application, content)])
 
-    def put(self, groups: Sequence[Sequence[Path]]) -> int:
-        """Let there be files, those of a group in one folder under their names; the bytes that had to travel."""
-        parcels = [parcel for group in groups for parcel in self._parcels(group)]
+    def put(self, groups: Sequence[Sequence[Path]], root: Path | None = None) -> int:
+        """Let there be files, those of a group in one folder; the bytes that had to travel.
+
+        Their names there are their own, or, with a root, their paths below it.
+        """
+        parcels = [parcel for group in groups for parcel in self._parcels(group, root)]
         return self._upload(list({parcel.path: parcel for parcel in parcels}.values()))
 
     def start(
@@ -72,6 +76,11 @@ class Device:
         memory_mib = int(found[1]) / 1024 if found else 0
         return max(1, min(MOST_TOGETHER, int(SHARE * memory_mib / EACH_MIB)))
 
+    def free_port(self) -> int:
+        """A port of its loopback address that nobody listens at now."""
+        code = "import socket; s = socket.create_server(('127.0.0.1', 0)); print(s.getsockname()[1])"
+        return int(self.connection.run([self.profile.python, "-c", code]).out)
+
     def path_there(self, path: Path) -> str:
         """Where a file that was put there lies."""
         return self._paths[path.resolve()]
@@ -80,14 +89,19 @@ class Device:
         """LinkLost where a process ended because the link did."""
         self.connection.check(code, said)
 
-    def _parcels(self, group: Sequence[Path]) -> list[Parcel]:
-        found = [(Parcel(path.name, path), path) for path in group]
-        digest = hashlib.sha256(
-            "".join(f"{parcel.sha256} {path.name}\n" for parcel, path in found).encode()
-        ).hexdigest()
+    def lacks(self, runtime: str, error: MissingExtra) -> MissingExtra:
+        """What installs it over there."""
+        name = self.profile.name
+        extra = find_runtime(runtime).extra
+        return MissingExtra(f"this on {name}", runtime, extra, f"edgecnn devices setup {name} --runtime {runtime}")
+
+    def _parcels(self, group: Sequence[Path], root: Path | None) -> list[Parcel]:
+        names = {path: path.name if root is None else path.relative_to(root).as_posix() for path in group}
+        found = [Parcel(name, path) for path, name in names.items()]
+        digest = hashlib.sha256("".join(f"{parcel.sha256} {parcel.path}\n" for parcel in found).encode()).hexdigest()
         folder = f"{FOLDER}/files/{digest[:16]}"
-        self._paths.update({path.resolve(): f"{folder}/{path.name}" for path in group})
-        return [Parcel(f"{folder}/{path.name}", path) for path in group]
+        self._paths.update({path.resolve(): f"{folder}/{name}" for path, name in names.items()})
+        return [Parcel(f"{folder}/{name}", path) for path, name in names.items()]
 
     def _upload(self, parcels: Sequence[Parcel]) -> int:
         return upload(self.connection, parcels, python=self.profile.python)

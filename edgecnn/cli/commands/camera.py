@@ -44,7 +44,7 @@ def split_actions(args: list[str]) -> tuple[list[str], tuple[tuple[str, ...], ..
 
 @click.command(cls=CameraCommand, options_metavar="[OPTIONS] [--on LABEL:0.8 COMMAND ARGS ...]")
 @click.argument("model", metavar="[ARTIFACT]", required=False)
-@click.option("--source", default="0", show_default=True, metavar="SRC", help="Where frames come from, see below.")
+@click.option("--source", metavar="SRC", help="Where frames come from, see below (default: 0, or the device's camera).")
 @click.option("--view", type=click.Choice(["window", "web", "none"]), help="Default: window if there is a display.")
 @click.option("--runtime", help="litert, onnxruntime or openvino (default: the first that reads the file).")
 @click.option("--threads", type=click.IntRange(1, 1024), help="For the model (default: all cores but one).")
@@ -92,6 +92,7 @@ def split_actions(args: list[str]) -> tuple[list[str], tuple[tuple[str, ...], ..
     show_default=True,
     help="MiB of --record.",
 )
+@click.option("--device", metavar="NAME", help="Run there, over SSH; the page opens here. Sources are the device's.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="The page's address; another one needs its token.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="The page's port.")
 @voice
@@ -111,11 +112,19 @@ def camera(model: str | None, voice: Voice, **asked: Any) -> None:
     from edgecnn.cli import show, show_camera
     from edgecnn.edge.camera.session import Options
     from edgecnn.verbs.camera import camera as verb
+    from edgecnn.verbs.camera_device import camera_of, camera_on_device
 
     width, height = asked.pop("frame_size") or (None, None)
-    options = Options(actions=click.get_current_context().meta[ON], height=height, width=width, **asked)
+    device, source = asked.pop("device"), asked.pop("source")
+    source = source or ("0" if device is None else camera_of(device))
+    actions = click.get_current_context().meta[ON]
+    options = Options(source=source, actions=actions, height=height, width=width, **asked)
     none = options.view == "none"
-    summary = verb(model, options, result=show_camera.line if none else show_camera.nothing, message=voice.message)
+    result = show_camera.line if none else show_camera.nothing
+    if device is None:
+        summary = verb(model, options, result=result, message=voice.message)
+    else:
+        summary = camera_on_device(model, device, options, result=result, message=voice.message)
     if none:
         voice.message(show_camera.sentence(summary))
     else:

@@ -53,6 +53,8 @@ class Options:
     record_limit_mib: float = 1024.0
     host: str = "127.0.0.1"
     port: int = 8080
+    seen_as: int | None = None
+    """The port by which browsers know the page, where that is another one (a tunnel's); None: its own."""
 
 
 class Session:
@@ -100,6 +102,10 @@ class Session:
                     self._recorder.close()
             return camera.summary
 
+    def close(self) -> None:
+        """Let `run` come to its end soon; from any thread."""
+        self._live.close()
+
     def _in_window(self, camera: Camera) -> None:
         """The window has the main thread, as toolkits want it; the camera's loop goes on beside it."""
         from edgecnn.edge.camera.views.window import WindowView
@@ -127,7 +133,7 @@ class Session:
     def _in_web(self, camera: Camera) -> None:
         from edgecnn.edge.camera.views.web import WebView
 
-        view = WebView(self._live, self._options.host, self._options.port)
+        view = WebView(self._live, self._options.host, self._options.port, seen_as=self._options.seen_as)
         self._say(f"the camera is at {view.start()} (Ctrl-C ends it)")
         try:
             camera.run()

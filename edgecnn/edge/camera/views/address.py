@@ -68,9 +68,12 @@ def names(address: str) -> set[str]:
     return {address.strip("[]").lower(), "localhost", host, f"{host.partition('.')[0]}.local"}
 
 
-def url(listening: socket.socket) -> str:
-    """The page's address; where the socket listens at all of the machine's, by the one that others reach first."""
-    ip, port = _ip(listening), listening.getsockname()[1]
+def url(listening: socket.socket, port: int) -> str:
+    """The page's address with the port by which it is known.
+
+    Where the socket listens at all of the machine's addresses, it is the one that others reach first.
+    """
+    ip = _ip(listening)
     if ip.is_unspecified:
         return f"http://{_outward() or socket.gethostname()}:{port}/"
     return f"http://{f'[{ip}]' if ip.version == 6 else ip}:{port}/"

@@ -20,11 +20,19 @@ class WebView:
 
     address: an IP address or a name of this machine; any but its own loopback needs a token. port: 0 is a free one.
     token: the file that holds it, made where there is none, and then needed on loopback too; None is
-    `tokens.default_path()`, where one is needed. Raises MissingExtra without Starlette and uvicorn, UsageError where
+    `tokens.default_path()`, where one is needed. seen_as: the port by which browsers know the page, where they come
+    through a tunnel. Raises MissingExtra without Starlette and uvicorn, UsageError where
     the address or the port can't be had, and what `tokens.keep_token` raises.
     """
 
-    def __init__(self, live: Live, address: str = ADDRESS, port: int = PORT, token: Path | None = None) -> None:
+    def __init__(
+        self,
+        live: Live,
+        address: str = ADDRESS,
+        port: int = PORT,
+        token: Path | None = None,
+        seen_as: int | None = None,
+    ) -> None:
         server.check_installed()
         self._listening = addresses.listen(address, port)
         try:
@@ -32,12 +40,11 @@ class WebView:
             self.token_file = (token or tokens.default_path()) if needed else None
             """Where the token lies; None where none is needed."""
             self._token = tokens.keep_token(self.token_file) if self.token_file else None
-            self.address = addresses.url(self._listening)
+            known_port = seen_as or self._listening.getsockname()[1]
+            self.address = addresses.url(self._listening, known_port)
             """The page's address without the token: for logs."""
             self._feed = Feed(live)
-            self._server = server.Server(
-                self._feed, addresses.names(address), self._listening.getsockname()[1], self._token
-            )
+            self._server = server.Server(self._feed, addresses.names(address), known_port, self._token)
         except BaseException:
             self._listening.close()
             raise

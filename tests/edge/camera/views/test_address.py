@@ -51,7 +51,7 @@ def test_what_it_is_called(given: str, shown: str | None, loopback: bool) -> Non
         port = listening.getsockname()[1]
         assert address.is_loopback(listening) == loopback
         if shown is not None:
-            assert address.url(listening) == f"http://{shown}:{port}/"
+            assert address.url(listening, port) == f"http://{shown}:{port}/"
         else:
-            assert "0.0.0.0" not in address.url(listening)  # noqa: S104
-            assert "::" not in address.url(listening)
+            assert "0.0.0.0" not in address.url(listening, port)  # noqa: S104
+            assert "::" not in address.url(listening, port)

@@ -1,0 +1,80 @@
+"""`python -m edgecnn.edge camera`: a session whose person sits at another machine.
+
+A request is one line of JSON on stdin, an `Order`; answers are lines of JSON on stdout, each with one key:
+
+    {"say": TEXT}, {"result": Result}, and at the end {"summary": Summary} or {"error": KIND, "message": TEXT}
+
+When stdin ends (the person left, the link is cut), the session ends.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+from edgecnn.edge.camera.live import Result
+from edgecnn.edge.camera.session import Options, Session
+from edgecnn.errors import EdgecnnError
+from edgecnn.records import from_json, to_json
+
+ENDING_S = 5.0
+"""After stdin has ended, for putting things in order."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is asked for: an artifact's folder over here, options, and whether each result is to be told."""
+
+    artifact: str
+    options: Options
+    tell_results: bool
+
+
+class _Mouth:
+    """Lines of JSON on what was stdout, from any thread; what libraries print goes to stderr."""
+
+    def __init__(self) -> None:
+        self._file = os.fdopen(os.dup(1), "w", encoding="utf-8")
+        self._one = threading.Lock()
+        os.dup2(2, 1)
+
+    def __call__(self, **message: Any) -> None:
+        try:
+            with self._one:
+                self._file.write(json.dumps(message) + "\n")
+                self._file.flush()
+        except BrokenPipeError:
+            pass  # nobody listens any more; stdin's end ends the session
+
+
+def serve() -> None:
+    """Run a session."""
+    from pathlib import Path
+
+    tell = _Mouth()
+    order = from_json(Order, json.loads(sys.stdin.buffer.readline()))
+
+    def result(found: Result) -> None:
+        if order.tell_results:
+            tell(result=to_json(found))
+
+    try:
+        session = Session(Path(order.artifact), order.options, result, lambda text: tell(say=text))
+        threading.Thread(target=_leave_with_stdin, args=(session,), daemon=True, name="leave-with-stdin").start()
+        tell(summary=to_json(session.run()))
+    except EdgecnnError as error:
+        tell(error=type(error).__name__, message=str(error))
+
+
+def _leave_with_stdin(session: Session) -> None:
+    """End the session with stdin; the process too, should the session hang."""
+    while os.read(0, 1):
+        pass
+    session.close()
+    timer = threading.Timer(ENDING_S, os._exit, (1,))
+    timer.daemon = True
+    timer.start()
