@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from edgecnn.edge.child import answered, death
+from edgecnn.edge.measure.instructions import Instructions
 from edgecnn.edge.measure.process import Answers, Engine, Open, Opened, Turn
 from edgecnn.errors import DeviceError, MissingExtra, UnusableFile
 from edgecnn.measuring.place import HERE, Place
@@ -74,6 +75,10 @@ class Worker:
         turn = from_json(Turn, self._ask({"do": "window", "count": count}, seconds))
         samples = np.frombuffer(self._take(8 * count, deadline), np.int64)
         return turn, samples
+
+    def count(self, n: int, warmup: int, seconds: float) -> Instructions:
+        """Count the instructions of `n` inferences; DeviceError where nothing counts them there."""
+        return from_json(Instructions, self._ask({"do": "count", "n": n, "warmup": warmup}, seconds))
 
     def classify(self, images: Array, seconds: float) -> Array:
         """What the model says to pictures, uint8 [N, H, W, 3] at its size, as its file gives it: [N, K]."""

@@ -96,7 +96,8 @@ class Profile(Section):
     model: what the board calls itself (/proc/device-tree/model), at its start; by this `devices add` knows it.
     runtimes: engines that make sense there, the one to ship first. camera: the source that `camera --device` opens.
     python: the interpreter that the environment over there is made with. clock_mhz: nominal.
-    emulated: its time means nothing; instructions are counted instead.
+    environment: of every program of ours there. emulated: its time means nothing; the instructions of processes that
+    are started with `counter` in their environment are counted instead.
     unsupported: why nothing can be put there.
     """
 
@@ -117,6 +118,7 @@ class Profile(Section):
     sensors: Mapping[Quantity, Sensor] = {}
     environment: Mapping[str, str] = {}
     emulated: bool = False
+    counter: Mapping[str, str] = {}
     unsupported: str | None = None
     notes: tuple[str, ...] = ()
 

@@ -5,6 +5,7 @@ A request is a line of JSON on stdin, an answer a line of JSON on stdout, in thi
     {"do": "load_engine", "runtime": NAME}          -> an `Engine`: the process is import-only so far
     {"do": "open", "path", "threads", ...}          -> an `Opened`, after a warm-up
     {"do": "window", "count": N}                    -> a `Turn`, and behind the line N samples: int64, nanoseconds
+    {"do": "count", "n": N, "warmup": N}            -> an `Instructions`, where something counts them
     {"do": "classify", "shape": [N, H, W, 3]}       -> an `Answers`, and behind the line its values; behind the request
                                                        N pictures: uint8 RGB
 
@@ -33,6 +34,7 @@ from edgecnn.edge import machine
 from edgecnn.edge.child import attempt
 from edgecnn.edge.measure import timing
 from edgecnn.edge.measure.inputs import filled
+from edgecnn.edge.measure.instructions import Instructions, count_inferences
 from edgecnn.edge.measure.load import Load, between, read_counters
 from edgecnn.edge.measure.memory import peak_rss_mib
 from edgecnn.edge.runtimes import Array, Reading, Runtime, Session, find_runtime
@@ -150,6 +152,11 @@ class Server:
         timing.time_window(self._session, self._arrays, self._samples, request["count"])
         self.behind = memoryview(self._samples)[: request["count"]]
         return Turn(between(before, read_counters()), peak_rss_mib())
+
+    def count(self, request: Mapping[str, Any]) -> Instructions:
+        """Count the instructions of inferences; DeviceError where nothing counts them."""
+        assert self._session is not None, "open comes first"
+        return count_inferences(self._session, self._arrays, request["n"], request["warmup"])
 
     def classify(self, request: Mapping[str, Any]) -> Answers:
         """Run pictures one by one, uint8 [N, H, W, 3] at the model's size; for files that take uint8."""

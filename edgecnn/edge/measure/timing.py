@@ -33,7 +33,7 @@ def time_window(session: Session, arrays: Sequence[Array], samples: array[int], 
     microsecond together; of that, less than a tenth is inside a sample.
     """
     run, clock = session.run, perf_counter_ns
-    with _no_garbage_collection():
+    with no_garbage_collection():
         for i in range(count):
             began = clock()
             run(*arrays)
@@ -41,7 +41,8 @@ def time_window(session: Session, arrays: Sequence[Array], samples: array[int], 
 
 
 @contextmanager
-def _no_garbage_collection() -> Iterator[None]:
+def no_garbage_collection() -> Iterator[None]:
+    """While the block runs."""
     was_on = gc.isenabled()
     gc.disable()
     try:
