@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 NAMED = 3
 """Rows that a note names; of more it says how many."""
+SPOILT = " windows spoilt"
+"""In the notes about windows that do not count."""
 
 
 @dataclass(frozen=True)
@@ -91,25 +93,41 @@ def _fitting(columns: dict[str, list[str]], width: int) -> dict[str, list[str]]:
 
 
 def _notes(console: Console, record: BenchRecord) -> None:
-    """What is said of several rows is said once; how busy the machine was, by the worst of them."""
-    from edgecnn.measuring.measurement import too_busy
-
+    """What is said of several rows is said once; what spoilt windows, by the worst row."""
     said: dict[str, list[str]] = {}
     for row in record.rows:
         for note in row.notes:
-            if note not in too_busy(row.busy, record.protocol):
+            if note not in row.against and SPOILT not in note:
                 said.setdefault(note, []).append(_name(row))
     for note, names in said.items():
         who = "" if note.startswith("no ") else _who(names, len(record.rows))
         console.print(f"{who}{note}", soft_wrap=True)
     for failed in record.unmeasured:
         console.print(f"not measured: {failed.model} in {failed.runtime}: {failed.reason}", soft_wrap=True)
-    invalid = [row for row in record.rows if not row.valid]
-    if invalid:
-        worst = max(invalid, key=lambda row: (row.busy.others or 0, row.busy.waited or 0))
+    _again(console, record)
+    _invalid(console, record)
+
+
+def _again(console: Console, record: BenchRecord) -> None:
+    """Valid rows of which windows were measured again."""
+    rows = [row for row in record.rows if row.valid and row.spoilt]
+    if rows:
+        worst = max(rows, key=lambda row: len(row.spoilt))
+        notes = "; ".join(note for note in worst.notes if SPOILT in note)
+        many = f"{len(rows)} of {len(record.rows)} rows have" if len(record.rows) > 1 else "the row has"
+        console.print(f"{many} windows that were spoilt, left out and measured again, at most: {notes}", soft_wrap=True)
+
+
+def _invalid(console: Console, record: BenchRecord) -> None:
+    rows = [row for row in record.rows if not row.valid]
+    if rows:
+        worst = max(rows, key=lambda row: (row.busy.others or 0, row.busy.waited or 0))
+        held_back = [row for row in rows if not all(reason.startswith("busy machine") for reason in row.against)]
+        worst = held_back[0] if held_back else worst
+        again = "it is as it should be" if held_back else "the machine is idle"
         console.print(
-            f"{len(invalid)} of {len(record.rows)} rows are invalid (!), at worst: "
-            f"{'; '.join(too_busy(worst.busy, record.protocol))}. Measure again when the machine is idle",
+            f"{len(rows)} of {len(record.rows)} rows are invalid (!), at worst: {'; '.join(worst.against)}. "
+            f"Measure again when {again}",
             style="red",
             soft_wrap=True,
         )

@@ -3,6 +3,7 @@
 call ANSWER PULSE     edgecnn.edge.child's other side
 bench                 edgecnn.edge.measure.process: requests on stdin, answers on stdout
 camera                edgecnn.edge.camera.distant: a session for a person at another machine
+watch                 edgecnn.edge.measure.watch: requests on stdin, a device's readings on stdout
 capture, infer        edgecnn.edge.camera.capture and .inference: a request on stdin, answers on stdout
 """
 
@@ -26,6 +27,10 @@ def main(arguments: list[str]) -> None:
         from edgecnn.edge.camera import distant
 
         distant.serve()
+    elif verb == "watch":
+        from edgecnn.edge.measure import watch
+
+        watch.serve()
     elif verb == "capture":
         from edgecnn.edge.camera import capture
 

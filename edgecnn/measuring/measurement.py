@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from edgecnn.edge.measure.process import Machine
+from edgecnn.edge.measure.readings import Readings
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,8 @@ class Protocol:
     """Inferences in a window at least."""
     windows_least: int = 8
     """Seven are the fewest whose smallest and largest enclose the median with 97.5 %, which compare wants of each."""
+    windows_tried: int = 16
+    """So many are tried where fewer than `windows_least` count, also when the time is used up."""
     steady_windows: int = 3
     steady_p50: float = 0.02
     steady_p90: float = 0.05
@@ -30,8 +33,16 @@ class Protocol:
     busy_others: float = 0.1
     busy_stolen: float = 0.02
     busy_waited: float = 0.02
-    """Shares of the machine's processor time (others', stolen) and of the process's time (waited) that make a row
-    invalid."""
+    """Shares of the machine's processor time (others', stolen) and of the process's time (waited) that spoil a window,
+    and a row."""
+    clock_share: float = 0.05
+    """A clock that is so much below the nominal one spoils a window."""
+    spoilt_in_a_row: int = 3
+    """After so many windows in a row that the device's state has spoilt, a row gives up."""
+    cooling_s: float = 120.0
+    """A row waits for the device to cool down for so long at most, in all."""
+    cooling_margin_c: float = 10.0
+    """So far below the temperature at which it throttles, a device has cooled down."""
     statistic: str = "percentiles over all inferences of all windows, each timed by itself"
     schema: str = "edgecnn.bench-protocol/1"
 
@@ -79,10 +90,22 @@ def too_busy(busy: Busy, protocol: Protocol) -> list[str]:
 
 
 @dataclass(frozen=True)
+class SpoiltWindow:
+    """A turn that does not count, and why."""
+
+    window: Window
+    reasons: tuple[str, ...]
+    temperature_c: float | None
+    clock_mhz: float | None
+
+
+@dataclass(frozen=True)
 class Row:
     """One model in one engine. Times are of single inferences, microseconds.
 
     peak_rss_mib: the most memory that the process held, less what it held before the model was opened.
+    before, during, after: the device's readings; `during` has the worst of each figure in the windows that the times
+    are of. spoilt: windows that were measured again. An invalid row may be made of those alone.
     What could not be had is None, and a note says why.
     """
 
@@ -111,6 +134,12 @@ class Row:
     windows: tuple[Window, ...]
     path: str
     sha256: Mapping[str, str]
+    before: Readings | None = None
+    during: Readings | None = None
+    after: Readings | None = None
+    spoilt: tuple[SpoiltWindow, ...] = ()
+    against: tuple[str, ...] = ()
+    """Why it is invalid: those of the notes."""
 
 
 def row_name(model: str, target: str, precision: str | None, runtime: str, threads: int) -> str:

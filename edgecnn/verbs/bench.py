@@ -10,12 +10,12 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 
-import numpy as np
-
 from edgecnn import __version__, plots
 from edgecnn.edge.runtimes import Runtime, all_runtimes, find_runtime
-from edgecnn.errors import MissingExtra, UsageError
-from edgecnn.measuring.measurement import BenchRecord, Busy, Protocol, Row, Unmeasured, row_name, too_busy, within
+from edgecnn.errors import UsageError
+from edgecnn.measuring.measurement import BenchRecord, Protocol, Row, row_name, within
+from edgecnn.measuring.monitor import Monitor, Watching
+from edgecnn.measuring.rows import make_row, unmeasured
 from edgecnn.measuring.subject import Subject
 from edgecnn.measuring.turns import Entry, Measured, measure
 from edgecnn.records import write_json
@@ -25,6 +25,8 @@ from edgecnn.verbs.subjects import find_subjects, run_of
 
 Models = Sequence[str | Path]
 SECONDS = 5.0
+HERE = Watching()
+"""By what Linux says by itself."""
 
 
 def bench(
@@ -36,6 +38,7 @@ def bench(
     input_size: tuple[int, int] | None = None,
     device: str | None = None,
     out: Path | None = None,
+    watching: Watching = HERE,
     message: Callable[[str], None] = lambda text: None,
 ) -> BenchRecord:
     """Measure models in every engine that reads them, or in `runtimes`, with each number of threads.
@@ -46,10 +49,12 @@ def bench(
     device: the profile of a device, on which they are measured over SSH in the engines that its profile names; None is
     this machine.
     out: the record's file; by default in the models' run, or in bench/ here. A plot is written beside it.
+    watching: what reads this machine's temperature, clock and throttling, and its limits. Windows that heat,
+    throttling, a low clock, swapping or other work has spoilt are measured again, after the machine has cooled down.
 
     Raises UsageError where a name or an engine doesn't fit, DeviceError where a device can't be used, and what the
-    first model was refused for where none could be measured: UnusableFile, MissingExtra. Rows that a busy machine has
-    spoilt are there, with `valid` False.
+    first model was refused for where none could be measured: UnusableFile, MissingExtra. Rows of which all or too many
+    windows were spoilt are there, with `valid` False.
     """
     given: list[str | Path | None] = [models] if models is None or isinstance(models, str | Path) else [*models]
     subjects = find_subjects(given or [None], message)
@@ -59,13 +64,12 @@ def bench(
     path = out or _place(subjects, device or _here())
     _check_place(path)
     message(f"measuring {len(entries)} row{'s' if len(entries) > 1 else ''}, up to {seconds:g} s each")
-    if profile is None:
-        protocol = within(seconds)
-        found = measure(entries, protocol, input_size, message)
-    else:
-        with reached(profile, subjects, message) as there:
-            protocol = replace(within(seconds), together=there.together())
-            found = measure(entries, protocol, input_size, message, there)
+    with _place_of(profile, subjects, message) as (there, together):
+        protocol = within(seconds) if together is None else replace(within(seconds), together=together)
+        with Monitor(watching.sensors, there) as watch:
+            found = measure(
+                entries, protocol, input_size, message, watch=watch, limits=watching.limits, place=there
+            )
     record = _record(found, protocol, device or _here())
     write_json(path, record)
     message(f"record: {path}")
@@ -97,7 +101,7 @@ def _entries(subjects: Sequence[Subject], asked: Sequence[Runtime], threads: Seq
 
 def _record(found: Sequence[Measured], protocol: Protocol, device: str) -> BenchRecord:
     machine = next((measured.engine.machine for measured in found if measured.engine is not None), None)
-    rows = tuple(_row(measured, protocol) for measured in found if measured.failed is None)
+    rows = tuple(make_row(measured, protocol) for measured in found if measured.failed is None)
     if not rows or machine is None:
         first = next(measured.failed for measured in found if measured.failed is not None)
         raise first
@@ -107,103 +111,12 @@ def _record(found: Sequence[Measured], protocol: Protocol, device: str) -> Bench
     return BenchRecord(
         device,
         rows,
-        tuple(_unmeasured(measured) for measured in found if measured.failed is not None),
+        tuple(unmeasured(measured) for measured in found if measured.failed is not None),
         protocol,
         machine,
         versions,
         datetime.now(timezone.utc).isoformat(timespec="seconds"),
     )
-
-
-def _unmeasured(measured: Measured) -> Unmeasured:
-    entry, failed = measured.entry, measured.failed
-    subject = entry.subject
-    missing = isinstance(failed, MissingExtra)
-    return Unmeasured(
-        subject.name, subject.target, entry.runtime.name, entry.threads, str(failed), str(subject.path), missing
-    )
-
-
-def _row(measured: Measured, protocol: Protocol) -> Row:
-    assert measured.opened is not None, "a row that did not fail was opened"
-    assert measured.engine is not None, "and its engine loaded before"
-    entry, opened, engine = measured.entry, measured.opened, measured.engine
-    samples_us = np.concatenate(measured.samples) / 1e3
-    least, p50, p90, p99 = (round(float(value), 3) for value in np.percentile(samples_us, [0, 50, 90, 99]))
-    busy = _busy(measured, engine.machine.cores)
-    spoilt = too_busy(busy, protocol)
-    peak = _beyond(measured.peak_rss_mib, engine.peak_rss_mib)
-    steady = measured.steady(protocol)
-    notes = [*spoilt, *_remarks(measured, steady, protocol)]
-    return Row(
-        model=entry.subject.name,
-        target=entry.subject.target,
-        runtime=entry.runtime.name,
-        precision=entry.subject.precision,
-        threads=entry.threads,
-        n=len(samples_us),
-        min_us=least,
-        p50_us=p50,
-        p90_us=p90,
-        p99_us=p99,
-        model_bytes=entry.subject.bytes,
-        peak_rss_mib=peak,
-        arena_bytes=opened.arena.value,
-        valid=not spoilt,
-        notes=tuple(notes),
-        steady=steady,
-        load_ms=opened.load_ms,
-        first_us=opened.first_us,
-        process_peak_rss_mib=measured.peak_rss_mib,
-        import_only_rss_mib=engine.peak_rss_mib,
-        top1=entry.subject.top1,
-        busy=busy,
-        windows=tuple(measured.windows),
-        path=str(entry.subject.path),
-        sha256=entry.subject.sha256,
-    )
-
-
-def _remarks(measured: Measured, steady: bool, protocol: Protocol) -> list[str]:
-    """What a reader of the row should know."""
-    assert measured.opened is not None, "asked for rows only"
-    assert measured.engine is not None, "asked for rows only"
-    n, cores = sum(window.n for window in measured.windows), measured.engine.machine.cores
-    remarks = []
-    if not steady:
-        remarks.append("not steady (~) in the time given: a larger --seconds gives more")
-    if measured.opened.arena.reason is not None:
-        remarks.append(f"no arena_bytes: {measured.opened.arena.reason}")
-    if measured.peak_rss_mib is None or measured.engine.peak_rss_mib is None:
-        remarks.append("no peak_rss_mib: the system does not say (VmHWM in /proc/self/status)")
-    if n < 100:
-        remarks.append(f"p99_us of {n} inferences is near the slowest of them")
-    if measured.entry.threads > cores:
-        remarks.append(f"{measured.entry.threads} threads on {cores} processors")
-    return remarks
-
-
-def _beyond(peak_mib: float | None, import_only_mib: float | None) -> float | None:
-    return None if peak_mib is None or import_only_mib is None else peak_mib - import_only_mib
-
-
-# --- busyness --------------------------------------------------------------------------------------------------------
-
-
-def _busy(measured: Measured, cores: int) -> Busy:
-    loads = measured.loads
-    wall_s = sum(load.wall_s for load in loads)
-    return Busy(
-        _share([load.others_s for load in loads], wall_s * cores),
-        _share([load.stolen_s for load in loads], wall_s * cores),
-        _share([load.waited_s for load in loads], wall_s),
-        _share([load.switches for load in loads], wall_s),
-    )
-
-
-def _share(parts: Sequence[float | None], whole: float) -> float | None:
-    known = [part for part in parts if part is not None]
-    return max(0.0, sum(known) / whole) if len(known) == len(parts) else None
 
 
 # --- files -----------------------------------------------------------------------------------------------------------

@@ -109,6 +109,9 @@ def _read(path: Path) -> BenchRecord:
             f"{path}: was written by another edgecnn ({record.schema}, {record.protocol.schema}; this one reads "
             f"{known[0]}, {known[1]}); measure again"
         )
+    if record.rows and not any(row.valid for row in record.rows):
+        why = next((reason for row in record.rows for reason in row.against), "the record does not say why")
+        raise UsageError(f"{path}: all its rows are invalid ({why}); measure again before it is compared")
     names = [_name(row) for row in record.rows]
     if len(set(names)) < len(names):
         raise UnusableFile(f"{path}: has several rows of one name")

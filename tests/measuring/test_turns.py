@@ -9,10 +9,12 @@ import pytest
 
 from edgecnn.edge.measure.load import Load
 from edgecnn.edge.measure.process import Engine, Open, Opened, Turn
+from edgecnn.edge.measure.readings import Readings
 from edgecnn.edge.runtimes import Reading, find_runtime
 from edgecnn.errors import UnusableFile
 from edgecnn.measuring import turns
 from edgecnn.measuring.measurement import Protocol, Window
+from edgecnn.measuring.monitor import Limits
 from edgecnn.measuring.place import Place
 from edgecnn.measuring.subject import Subject
 from edgecnn.measuring.turns import Entry, Measured, measure, patience_s
@@ -62,6 +64,13 @@ class FakeWorker:
         return Turn(LOAD, 35.0), np.full(count, 100_000 * factor, np.int64)
 
 
+class Healthy:
+    """A device that nothing is wrong with."""
+
+    def read(self) -> Readings:
+        return Readings(50.0, 1500.0, 0, None, "performance", 7, {"power_w": "not asked"})
+
+
 @pytest.fixture(autouse=True)
 def _fakes(monkeypatch: pytest.MonkeyPatch) -> None:
     FakeWorker.log, FakeWorker.alive, FakeWorker.most_alive = [], set(), 0
@@ -75,7 +84,7 @@ def entry(name: str, size: int = 1000) -> Entry:
 
 
 def run(*names: str) -> list[Measured]:
-    return measure([entry(name) for name in names], PROTOCOL, None, lambda text: None)
+    return measure([entry(name) for name in names], PROTOCOL, None, lambda text: None, watch=Healthy(), limits=Limits())
 
 
 def test_a_window_each_forwards_and_backwards() -> None:

@@ -20,10 +20,10 @@ from edgecnn.edge.measure.process import Engine, Opened
 from edgecnn.edge.runtimes import Reading, find_runtime
 from edgecnn.errors import MissingExtra, UnusableFile, UsageError
 from edgecnn.measuring.measurement import BenchRecord, Busy, Protocol, Row, Window, too_busy
+from edgecnn.measuring.rows import make_row
 from edgecnn.measuring.subject import Subject
 from edgecnn.measuring.turns import Entry, Measured
 from edgecnn.records import read_json
-from edgecnn.verbs import bench as benches
 from edgecnn.verbs.bench import bench
 from tests.verbs.small_bench import MACHINE, null_model
 
@@ -155,7 +155,7 @@ def judged(load: Load, cores: int = 2, **changed: Any) -> Row:
         [load] * 10,
         35.0,
     )
-    return benches._row(dataclasses.replace(measured, **changed), PROTOCOL)
+    return make_row(dataclasses.replace(measured, **changed), PROTOCOL)
 
 
 @pytest.mark.parametrize(

@@ -97,11 +97,18 @@ def test_memory_moves_a_little_by_itself(tmp_path: Path) -> None:
     ],
 )
 def test_invalid_times_are_not_compared(tmp_path: Path, valid: tuple[bool, bool], said: str) -> None:
-    before, after = (record(row(us, valid=ok)) for us, ok in zip((100.0, 300.0), valid, strict=True))
+    before, after = (record(row(us, valid=ok), row(threads=2)) for us, ok in zip((100.0, 300.0), valid, strict=True))
     found = compared(tmp_path, before, after)
     assert found.rows[0].notes == (said,)
     assert [made.figure for made in found.rows[0].changes] == ["peak_rss_mib", "model_bytes"]
-    assert (found.times_compared, found.failures) == (0, ())
+    assert (found.times_compared, found.failures) == (1, ())
+
+
+@pytest.mark.parametrize("invalid", ["a.json", "b.json"])
+def test_a_record_without_a_valid_row_is_refused(invalid: str, tmp_path: Path) -> None:
+    good, bad = record(), record(row(valid=False, against=("the device held itself back: throttled",)))
+    with pytest.raises(UsageError, match=rf"{invalid}: all its rows are invalid \(.*throttled\); measure again"):
+        compared(tmp_path, *((bad, good) if invalid == "a.json" else (good, bad)))
 
 
 def test_absent_readings_are_not_compared(tmp_path: Path) -> None:
