@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from edgecnn.edge.measure.load import Load
 from edgecnn.edge.measure.process import Engine, Open, Opened, Turn
 from edgecnn.edge.measure.readings import Readings
 from edgecnn.edge.runtimes import Reading, find_runtime
-from edgecnn.errors import UnusableFile
+from edgecnn.errors import DeviceError, UnusableFile
 from edgecnn.measuring import turns
 from edgecnn.measuring.measurement import Protocol, Window
 from edgecnn.measuring.monitor import Limits
@@ -23,6 +25,7 @@ from tests.verbs.small_bench import MACHINE
 
 LOAD = Load(0.2, 0.2, 0.0, 0.0, 0.0, 0)
 PROTOCOL = Protocol(1.0)
+LIMITS = Limits(throttles_at_c=80.0, clock_mhz=1500.0)
 
 
 class FakeWorker:
@@ -61,14 +64,21 @@ class FakeWorker:
         if self.name == "dies later" and self.windows == 3:
             raise UnusableFile("dies later")
         factor = 1 + 0.3 * (self.windows % 2) if self.name == "restless" else 1.0
-        return Turn(LOAD, 35.0), np.full(count, 100_000 * factor, np.int64)
+        others_s = 0.2 if self.name == "disturbed" or (self.name == "once disturbed" and self.windows == 2) else 0.0
+        return Turn(dataclasses.replace(LOAD, others_s=others_s), 35.0), np.full(count, 100_000 * factor, np.int64)
 
 
-class Healthy:
-    """A device that nothing is wrong with."""
+WELL = Readings(50.0, 1500.0, 0, None, "performance", 7, {"power_w": "not asked"})
+
+
+class Told:
+    """A device that says what it is told to, one reading after the other, and `WELL` from then on."""
+
+    def __init__(self, *readings: Readings, then: Readings = WELL) -> None:
+        self.left, self.then = [*readings], then
 
     def read(self) -> Readings:
-        return Readings(50.0, 1500.0, 0, None, "performance", 7, {"power_w": "not asked"})
+        return self.left.pop(0) if self.left else self.then
 
 
 @pytest.fixture(autouse=True)
@@ -77,14 +87,16 @@ def _fakes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(turns, "Worker", FakeWorker)
     clock = iter(range(10**6))
     monkeypatch.setattr(turns.time, "monotonic", lambda: 0.05 * next(clock))  # a window takes 0.05 s of it
+    monkeypatch.setattr(turns.time, "sleep", lambda seconds: [next(clock) for _ in range(round(seconds / 0.05))])
 
 
 def entry(name: str, size: int = 1000) -> Entry:
     return Entry(Subject(name, "null", None, Path(name), {}, size), find_runtime("null"), 1)
 
 
-def run(*names: str) -> list[Measured]:
-    return measure([entry(name) for name in names], PROTOCOL, None, lambda text: None, watch=Healthy(), limits=Limits())
+def run(*names: str, watch: Told | None = None, limits: Limits = LIMITS) -> list[Measured]:
+    entries = [entry(name) for name in names]
+    return measure(entries, PROTOCOL, None, lambda text: None, watch=watch or Told(), limits=limits)
 
 
 def test_a_window_each_forwards_and_backwards() -> None:
@@ -143,3 +155,86 @@ def test_patience_grows_with_the_file_and_with_the_time_given() -> None:
     assert patience_s(entry("x"), Protocol(5.0)) == 5, "nothing hangs for 10 s"
     assert patience_s(entry("x", 100 * 2**20), PROTOCOL) == pytest.approx(104)
     assert patience_s(entry("x"), Protocol(60.0)) == 60
+
+
+# --- spoilt windows --------------------------------------------------------------------------------------------------
+
+
+def but(**changed: Any) -> Readings:
+    return dataclasses.replace(WELL, **changed)
+
+
+HOT, THROTTLED = but(temperature_c=85.0), but(temperature_c=83.0, clock_mhz=1000.0, throttled=0x4)
+
+
+def test_a_spoilt_window_is_kept_apart_and_taken_again() -> None:
+    (found,) = run("a", watch=Told(WELL, WELL, WELL, THROTTLED, but(temperature_c=75.0), but(temperature_c=69.0)))
+    assert len(found.windows) == len(found.samples) == len(found.loads) == len(found.readings) == PROTOCOL.windows_least
+    (spoilt,) = found.spoilt
+    assert spoilt.verdict.device == ("the device held itself back: throttled", *HEAT, SLOW)
+    assert FakeWorker.log.count("a") == PROTOCOL.windows_least + 1
+    assert 2 <= found.cooled_s < 3, "until it was 10 degrees below its limit"
+    assert not found.gave_up
+    assert found.before == WELL
+
+
+HEAT = ("it was 83.0 C hot, and throttles from 80 C on",)
+SLOW = "the clock was 1000 MHz instead of 1500"
+
+
+def test_a_device_that_stays_hot_makes_rows_give_up_and_is_waited_for_once() -> None:
+    first, second = run("a", "b", watch=Told(then=HOT))
+    for found in (first, second):
+        assert found.gave_up
+        assert found.windows == []
+        assert len(found.spoilt) == PROTOCOL.spoilt_in_a_row
+    assert PROTOCOL.cooling_s <= first.cooled_s < PROTOCOL.cooling_s + 3
+    assert second.cooled_s == 0
+
+
+def test_powersave_is_not_waited_for() -> None:
+    (found,) = run("a", watch=Told(then=but(governor="powersave", temperature_c=75.0)))
+    assert (found.gave_up, found.cooled_s) == (True, 0)
+    assert "cpufreq/scaling_governor` changes it" in found.spoilt[0].verdict.device[0]
+
+
+def test_a_low_clock_without_heat_is_not_waited_for_either() -> None:
+    (found,) = run("a", watch=Told(then=but(clock_mhz=600.0)))
+    assert found.gave_up
+    assert found.cooled_s < 1
+
+
+def test_a_row_that_has_enough_keeps_it() -> None:
+    watch = Told(*[WELL] * (PROTOCOL.windows_least + 3), then=HOT)
+    quiet, restless = run("quiet", "restless", watch=watch)
+    assert quiet.windows
+    assert restless.gave_up
+    assert restless.readings == [WELL] * len(restless.windows)
+
+
+def test_what_a_busy_machine_spoils_is_taken_again_within_the_rows_time() -> None:
+    once, always = run("once disturbed", "disturbed")
+    assert len(once.windows) >= PROTOCOL.windows_least
+    assert [window.verdict.device for window in once.spoilt] == [()]
+    assert "other processes took" in once.spoilt[0].verdict.busy[0]
+    assert always.windows == []
+    assert not always.gave_up
+    assert always.over(PROTOCOL)
+    assert len(always.spoilt) == pytest.approx(max(PROTOCOL.windows_tried, PROTOCOL.seconds / 0.05), abs=2)
+    assert (once.cooled_s, always.cooled_s) == (0, 0)
+
+
+def test_pages_swapped_meanwhile_spoil_a_window() -> None:
+    (found,) = run("a", watch=Told(WELL, WELL, but(swapped_pages=9), then=but(swapped_pages=9)))
+    assert [window.verdict.busy for window in found.spoilt] == [("2 pages were swapped meanwhile; memory is short",)]
+
+
+def test_a_device_that_is_gone_ends_it() -> None:
+    class Gone(Told):
+        def read(self) -> Readings:
+            if not self.left:
+                raise DeviceError("it is gone")
+            return super().read()
+
+    with pytest.raises(DeviceError, match="it is gone"):
+        run("a", watch=Gone(WELL, WELL, WELL))

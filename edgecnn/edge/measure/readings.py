@@ -22,6 +22,8 @@ from edgecnn.edge.measure.sensors import THERMAL, THROTTLED, hottest_c
 
 PATIENCE_S = 2.0
 """What a reading's commands may take, all together; what has not ended then is killed."""
+LEAST_S = 0.1
+"""To take what a command has printed, also where another one before it has used the time up."""
 HANGS_MOST = 3
 """A command that had to be killed so often is not started again."""
 CPU = Path("/sys/devices/system/cpu/cpu0")
@@ -157,7 +159,7 @@ class Gauges:
         words = _words(self.sensors[name])
         assert process.stdout is not None, "it was made with a pipe"
         try:
-            said = process.communicate(timeout=max(0.0, deadline - time.monotonic()))[0].decode(errors="replace")
+            said = process.communicate(timeout=max(LEAST_S, deadline - time.monotonic()))[0].decode(errors="replace")
         except subprocess.TimeoutExpired:
             with suppress(OSError):
                 os.killpg(process.pid, signal.SIGKILL)
@@ -208,9 +210,7 @@ def _no_real_clock(cpu: Path) -> str:
     """
     with suppress(OSError, ValueError):
         khz = int((cpu / "cpufreq" / "scaling_cur_freq").read_text(encoding="ascii"))
-        return (
-            f"the {khz / 1000:.0f} MHz of scaling_cur_freq are requested; no command of a profile reads the real clock"
-        )
+        return f"{khz / 1000:.0f} MHz were requested (scaling_cur_freq); no command of a profile reads the real clock"
     return "no command of the device's profile reads the real clock"
 
 
