@@ -106,6 +106,8 @@ def _notes(console: Console, record: BenchRecord) -> None:
         console.print(f"not measured: {failed.model} in {failed.runtime}: {failed.reason}", soft_wrap=True)
     _again(console, record)
     _invalid(console, record)
+    if record.budget is not None and record.budget.met_by is not None:
+        console.print(f"within the budget: {record.budget.met_by}", soft_wrap=True)
 
 
 def _again(console: Console, record: BenchRecord) -> None:

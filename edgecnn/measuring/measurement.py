@@ -162,6 +162,20 @@ class Unmeasured:
 
 
 @dataclass(frozen=True)
+class BudgetCheck:
+    """A recipe's budget, and what came of it. `met_by`: the fastest row that meets all of it; None where none does, and
+    `failures` are then what the row that comes nearest missed.
+    """
+
+    device: str | None
+    p90_ms: float | None
+    peak_rss_mib: float | None
+    model_kib: float | None
+    met_by: str | None
+    failures: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class BenchRecord:
     """bench/<device>-<time>.json."""
 
@@ -172,4 +186,6 @@ class BenchRecord:
     machine: Machine
     versions: Mapping[str, str]
     created: str
+    budget: BudgetCheck | None = None
+    """What became of the recipe's budget, where it was asked for."""
     schema: str = "edgecnn.bench/1"

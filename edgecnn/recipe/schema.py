@@ -175,6 +175,24 @@ class Limits(Section):
     agreement: Fraction = 0.99
 
 
+class Budget(Section):
+    """What `bench --check` holds the models to, on a device; one row of the measurement has to meet all figures.
+
+    peak_rss_mib is what bench calls so: what the process holds beyond one that has only loaded the runtime.
+    """
+
+    device: Annotated[str, Field(min_length=1)] | None = None
+    p90_ms: Annotated[float, Field(gt=0.0)] | None = None
+    peak_rss_mib: Annotated[float, Field(gt=0.0)] | None = None
+    model_kib: Annotated[float, Field(gt=0.0)] | None = None
+
+    @model_validator(mode="after")
+    def _something(self) -> Budget:
+        if self.p90_ms is None and self.peak_rss_mib is None and self.model_kib is None:
+            raise ValueError("a budget has at least one figure: 'p90_ms', 'peak_rss_mib' or 'model_kib'")
+        return self
+
+
 class Recipe(Section):
     """Everything that decides a model, from pictures to limits."""
 
@@ -186,3 +204,4 @@ class Recipe(Section):
     quantize: Quantize = Quantize()
     export: Export = Export()
     limits: Limits = Limits()
+    budget: Budget | None = None

@@ -13,6 +13,7 @@ from pathlib import Path
 from edgecnn import __version__, plots
 from edgecnn.edge.runtimes import Runtime, all_runtimes, find_runtime
 from edgecnn.errors import UsageError
+from edgecnn.measuring.budget import check_budget
 from edgecnn.measuring.measurement import BenchRecord, Protocol, Row, row_name, within
 from edgecnn.measuring.monitor import Monitor, Watching
 from edgecnn.measuring.rows import make_row, unmeasured
@@ -20,11 +21,14 @@ from edgecnn.measuring.subject import Subject
 from edgecnn.measuring.turns import Entry, Measured, measure
 from edgecnn.records import write_json
 from edgecnn.remote.profiles import load_profile
+from edgecnn.verbs.budgets import find_budget
 from edgecnn.verbs.reached import reached
 from edgecnn.verbs.subjects import find_subjects, run_of
 
 Models = Sequence[str | Path]
 SECONDS = 5.0
+LOCAL = "local"
+"""What this machine is called besides."""
 HERE = Watching()
 """By what Linux says by itself."""
 
@@ -38,6 +42,7 @@ def bench(
     input_size: tuple[int, int] | None = None,
     device: str | None = None,
     out: Path | None = None,
+    check: bool = False,
     watching: Watching = HERE,
     message: Callable[[str], None] = lambda text: None,
 ) -> BenchRecord:
@@ -49,28 +54,33 @@ def bench(
     device: the profile of a device, on which they are measured over SSH in the engines that its profile names; None is
     this machine.
     out: the record's file; by default in the models' run, or in bench/ here. A plot is written beside it.
+    check: hold the rows against the budget of the models' recipe; the record says what came of it.
     watching: what reads this machine's temperature, clock and throttling, and its limits. Windows that heat,
     throttling, a low clock, swapping or other work has spoilt are measured again, after the machine has cooled down.
 
-    Raises UsageError where a name or an engine doesn't fit, DeviceError where a device can't be used, and what the
-    first model was refused for where none could be measured: UnusableFile, MissingExtra. Rows of which all or too many
-    windows were spoilt are there, with `valid` False.
+    Raises UsageError where a name or an engine doesn't fit, or the budget is missing or for another device, DeviceError
+    where a device can't be used, and what the first model was refused for where none could be measured: UnusableFile,
+    MissingExtra. Rows of which all or too many windows were spoilt are there, with `valid` False.
     """
     given: list[str | Path | None] = [models] if models is None or isinstance(models, str | Path) else [*models]
     subjects = find_subjects(given or [None], message)
     profile = load_profile(device) if device is not None else None
     asked = runtimes or (profile.runtimes if profile is not None else ())
     entries = _entries(subjects, [find_runtime(name) for name in asked], threads)
-    path = out or _place(subjects, device or _here())
+    name = device or _here()
+    found_budget = find_budget(subjects) if check else None
+    if found_budget is not None:
+        found_budget.check_device({name} if profile is not None else {name, LOCAL})
+    path = out or _place(subjects, name)
     _check_place(path)
     message(f"measuring {len(entries)} row{'s' if len(entries) > 1 else ''}, up to {seconds:g} s each")
     with _place_of(profile, subjects, message) as (there, together):
         protocol = within(seconds) if together is None else replace(within(seconds), together=together)
         with Monitor(watching.sensors, there) as watch:
-            found = measure(
-                entries, protocol, input_size, message, watch=watch, limits=watching.limits, place=there
-            )
-    record = _record(found, protocol, device or _here())
+            found = measure(entries, protocol, input_size, message, watch=watch, limits=watching.limits, place=there)
+    record = _record(found, protocol, name)
+    if found_budget is not None:
+        record = replace(record, budget=check_budget(found_budget.budget, record.rows))
     write_json(path, record)
     message(f"record: {path}")
     _plot(record, path.with_suffix(".png"), message)

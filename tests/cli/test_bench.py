@@ -98,6 +98,55 @@ def test_malformed_files_end_in_a_sentence(form: str) -> None:
             refused(left, left.code, path.name)
 
 
+# --- its budget ------------------------------------------------------------------------------------------------------
+
+
+def budgeted(budget: str) -> Path:
+    """A model in a run whose recipe has a budget."""
+    run = Path("runs/small")
+    model = null_model(run / "export/first/null-fp32")
+    text = "name: small\ndata: {source: cifar10}\nmodel: {arch: ds_cnn}\n"
+    (run / "resolved.yaml").write_text(text + budget)
+    return model
+
+
+@pytest.fixture
+def _idle(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That this machine is busy is none of a budget's tests' business."""
+    monkeypatch.setattr("edgecnn.measuring.rows.too_busy", lambda *given: [])
+
+
+@pytest.mark.usefixtures("_idle")
+def test_a_budget_that_is_met_is_said() -> None:
+    left = edgecnn("bench", budgeted("budget: {p90_ms: 1000, model_kib: 1}\n"), *QUICK, "--check")
+    assert left.code == 0, left.err
+    assert "within the budget: model.null null in null, 1 thread" in left.out
+
+
+@pytest.mark.usefixtures("_idle")
+def test_a_budget_that_is_missed_is_exit_7() -> None:
+    model = budgeted("budget: {device: local, p90_ms: 0.000001, model_kib: 0.01}\n")
+    left = edgecnn("bench", model, *QUICK, "--check", "--json")
+    refused(left, 7, "the budget is not met: p90 ", "over the budget's 1e-06 ms: model.null null in null, 1 thread")
+    refused(left, 7, "; model size 0.014 KiB, 0.004 KiB (37 %) over the budget's 0.01 KiB")
+    assert len(json.loads(left.out)["budget"]["failures"]) == 2
+    assert edgecnn("bench", model, *QUICK).code == 0, "nobody asked"
+
+
+def test_a_budget_of_an_invalid_row_is_exit_7(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgecnn.measuring.rows.too_busy", lambda *given: ["busy machine: planted"])
+    refused(edgecnn("bench", budgeted("budget: {p90_ms: 1000}\n"), *QUICK, "--check"), 7, "no row is valid", "planted")
+
+
+def test_a_budget_that_can_not_be_checked_is_exit_2() -> None:
+    model = budgeted("budget: {device: raspberry-pi-4, p90_ms: 8}\n")
+    left = edgecnn("bench", model, *QUICK, "--check")
+    refused(left, 2, "resolved.yaml:4:10: the budget is for raspberry-pi-4, and this is ", "--device raspberry-pi-4")
+    refused(edgecnn("bench", budgeted(""), *QUICK, "--check"), 2, "resolved.yaml: has no budget to check; add one")
+    refused(edgecnn("bench", null_model(Path("a")), *QUICK, "--check"), 2, "name a run, or artifacts of one")
+    assert not [*Path("runs/small").glob("bench/*")], "it is said before anything is measured"
+
+
 # --- compare ---------------------------------------------------------------------------------------------------------
 
 

@@ -145,6 +145,9 @@ WRONG = {
         "4:10",
         "limits.agreement: Input should be less than",
     ),
+    "a budget of nothing": ("budget: {device: pi}", "4:1", "budget: a budget has at least one figure: 'p90_ms'"),
+    "a budget below zero": ("budget: {p90_ms: -1}", "4:10", "budget.p90_ms: Input should be greater than 0"),
+    "a budget's unknown figure": ("budget: {p99_ms: 8}", "4:10", "unknown key 'p99_ms'; did you mean 'p90_ms'?"),
     "no layer": ("train: {freeze: 0}", "4:9", "train.freeze: expected how many of the first layers, 'backbone'"),
     "a truth value for layers": ("train: {freeze: true}", "4:9", "a layer's name, got True"),
     "an unknown section": ("x: 1", "4:1", "unknown key 'x'"),
@@ -169,6 +172,17 @@ def test_fine_tuning_goes_there_and_back(freeze: int | str | None, tmp_path: Pat
     path.write_text(dump_recipe(recipe))
     assert load_recipe(path) == recipe
     assert load_recipe(path, {"model.weights": None}).model.weights is None
+
+
+def test_a_budget_goes_there_and_back(tmp_path: Path) -> None:
+    text = "name: a\ndata: {source: cifar10}\nmodel: {arch: ds_cnn}\n"
+    assert load_recipe(written(tmp_path, text)).budget is None
+    path = written(tmp_path, text + "budget: {device: raspberry-pi-4, p90_ms: 8, peak_rss_mib: 80, model_kib: 900}\n")
+    recipe = load_recipe(path, {"budget.p90_ms": 9})
+    assert recipe.budget is not None
+    assert (recipe.budget.device, recipe.budget.p90_ms, recipe.budget.model_kib) == ("raspberry-pi-4", 9.0, 900.0)
+    path.write_text(dump_recipe(recipe))
+    assert load_recipe(path) == recipe
 
 
 def test_one_of_two(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ FILE = click.Path(path_type=Path)
 @click.option("--input-size", type=SIZE, help="For files that leave a picture's size open: 224, or HEIGHTxWIDTH.")
 @click.option("--device", metavar="NAME", help="Measure there, over SSH: a profile of `edgecnn devices list`.")
 @click.option("--out", type=FILE, help="The record's file (default: bench/DEVICE-TIME.json in the run, or here).")
+@click.option("--check", is_flag=True, help="Hold it against the recipe's budget; exit code 7 where nothing meets it.")
 @voice
 def bench(
     models: tuple[str, ...],
@@ -30,16 +31,18 @@ def bench(
     input_size: tuple[int, int] | None,
     device: str | None,
     out: Path | None,
+    check: bool,
     voice: Voice,
 ) -> None:
     """Latency, memory and size of model files, in every runtime that reads them.
 
     MODEL is a run, an export, an artifact, a packaged model or any .tflite, .onnx or OpenVINO .xml file; without one,
-    the newest run. Each is measured in a process of its own, by turns, until the percentiles are steady. Rows that a
-    busy machine has spoilt are marked invalid.
+    the newest run. Each is measured in a process of its own, by turns, until the percentiles are steady. What heat,
+    throttling, swapping or other work has spoilt is measured again, after cooling; where that doesn't help, the row is
+    marked invalid.
     """
     from edgecnn.cli import show, show_bench
-    from edgecnn.errors import UnusableFile
+    from edgecnn.errors import GateFailed, UnusableFile
     from edgecnn.verbs.bench import bench as verb
     from edgecnn.verbs.folders import find_run
 
@@ -54,6 +57,7 @@ def bench(
         input_size=input_size,
         device=device,
         out=out,
+        check=check,
         message=voice.message,
     )
     show.answer(voice, record, show_bench.benched)
@@ -61,6 +65,8 @@ def bench(
     for failed in record.unmeasured:
         if not failed.engine_missing and failed.path not in measured:
             raise UnusableFile(failed.reason)
+    if record.budget is not None and record.budget.met_by is None:
+        raise GateFailed(f"the budget is not met: {'; '.join(record.budget.failures)}")
 
 
 @click.command()
