@@ -106,6 +106,8 @@ def _notes(console: Console, record: BenchRecord) -> None:
         console.print(f"not measured: {failed.model} in {failed.runtime}: {failed.reason}", soft_wrap=True)
     _again(console, record)
     _invalid(console, record)
+    if record.advice:
+        console.print(record.advice, soft_wrap=True)
     if record.budget is not None and record.budget.met_by is not None:
         console.print(f"within the budget: {record.budget.met_by}", soft_wrap=True)
 
@@ -121,10 +123,12 @@ def _again(console: Console, record: BenchRecord) -> None:
 
 
 def _invalid(console: Console, record: BenchRecord) -> None:
+    from edgecnn.measuring.measurement import BUSY
+
     rows = [row for row in record.rows if not row.valid]
     if rows:
         worst = max(rows, key=lambda row: (row.busy.others or 0, row.busy.waited or 0))
-        held_back = [row for row in rows if not all(reason.startswith("busy machine") for reason in row.against)]
+        held_back = [row for row in rows if not all(reason.startswith(BUSY) for reason in row.against)]
         worst = held_back[0] if held_back else worst
         again = "it is as it should be" if held_back else "the machine is idle"
         console.print(

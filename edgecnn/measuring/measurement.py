@@ -22,7 +22,7 @@ class Protocol:
     """Inferences in a window at least."""
     windows_least: int = 8
     """Seven are the fewest whose smallest and largest enclose the median with 97.5 %, which compare wants of each."""
-    windows_tried: int = 16
+    windows_tried: int = 12
     """So many are tried where fewer than `windows_least` count, also when the time is used up."""
     steady_windows: int = 3
     steady_p50: float = 0.02
@@ -74,6 +74,10 @@ class Busy:
     """How often a second the process was put off its processor."""
 
 
+BUSY = "busy machine: "
+"""How the reasons begin that blame other work."""
+
+
 def too_busy(busy: Busy, protocol: Protocol) -> list[str]:
     """Why a row does not count: the machine did too much else, or does not say what it did."""
     found = []
@@ -83,7 +87,7 @@ def too_busy(busy: Busy, protocol: Protocol) -> list[str]:
         (busy.waited, protocol.busy_waited, "it waited for a processor {:.0f} % of the time"),
     ):
         if share is not None and share > most:
-            found.append(f"busy machine: {what.format(100 * share)} (at most {100 * most:.0f} %)")
+            found.append(f"{BUSY}{what.format(100 * share)} (at most {100 * most:.0f} %)")
     if busy.others is None and busy.waited is None:
         found.append("nothing says how busy the machine was: neither /proc/stat nor /proc/self/schedstat can be read")
     return found
@@ -188,4 +192,6 @@ class BenchRecord:
     created: str
     budget: BudgetCheck | None = None
     """What became of the recipe's budget, where it was asked for."""
+    advice: str = ""
+    """What to ship on this device, in a paragraph."""
     schema: str = "edgecnn.bench/1"

@@ -9,7 +9,7 @@ import numpy as np
 
 from edgecnn.errors import MissingExtra
 from edgecnn.measuring.cooling import state
-from edgecnn.measuring.measurement import Protocol, Row, SpoiltWindow, Unmeasured, too_busy
+from edgecnn.measuring.measurement import BUSY, Protocol, Row, SpoiltWindow, Unmeasured, too_busy
 from edgecnn.measuring.turns import Measured, Spoilt
 from edgecnn.measuring.validity import busy_of, worst
 
@@ -36,8 +36,11 @@ def make_row(measured: Measured, protocol: Protocol) -> Row:
     least, p50, p90, p99 = (round(float(value), 3) for value in np.percentile(samples_us, [0, 50, 90, 99]))
     busy = busy_of(made_of.loads, engine.machine.cores)
     steady = measured.steady(protocol)
-    against = [*too_busy(busy, protocol), *([] if measured.enough(protocol) else _spoilt_notes(measured, protocol))]
-    told = _spoilt_notes(measured, protocol) if measured.enough(protocol) and measured.spoilt else []
+    too_much, spoilt = too_busy(busy, protocol), _spoilt_notes(measured)
+    against = list(too_much)
+    if not measured.enough(protocol):  # what is said of the row as a whole is not said of its windows again
+        against += [note for note in spoilt if not (too_much and note.startswith(BUSY))]
+    told = spoilt if measured.enough(protocol) else []
     notes = [*against, *told, *_remarks(measured, made_of, steady)]
     return Row(
         model=entry.subject.name,
@@ -91,7 +94,7 @@ def _told(spoilt: Spoilt) -> SpoiltWindow:
     return SpoiltWindow(spoilt.window, spoilt.verdict.reasons, spoilt.after.temperature_c, spoilt.after.clock_mhz)
 
 
-def _spoilt_notes(measured: Measured, protocol: Protocol) -> list[str]:
+def _spoilt_notes(measured: Measured) -> list[str]:
     """What spoilt how many windows, and how hot and slow it was at worst; what spoilt most of them first."""
     taken = len(measured.windows) + len(measured.spoilt)
     counted: dict[str, list[str]] = {}

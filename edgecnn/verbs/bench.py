@@ -13,6 +13,7 @@ from pathlib import Path
 from edgecnn import __version__, plots
 from edgecnn.edge.runtimes import Runtime, all_runtimes, find_runtime
 from edgecnn.errors import UsageError
+from edgecnn.measuring.advice import advise
 from edgecnn.measuring.budget import check_budget
 from edgecnn.measuring.measurement import BenchRecord, Protocol, Row, row_name, within
 from edgecnn.measuring.monitor import Monitor, Watching
@@ -79,6 +80,7 @@ def bench(
         with Monitor(watching.sensors, there) as watch:
             found = measure(entries, protocol, input_size, message, watch=watch, limits=watching.limits, place=there)
     record = _record(found, protocol, name)
+    record = replace(record, advice=advise(record))
     if found_budget is not None:
         record = replace(record, budget=check_budget(found_budget.budget, record.rows))
     write_json(path, record)
