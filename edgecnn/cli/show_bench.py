@@ -11,6 +11,7 @@ from rich.console import Console
 from edgecnn.cli.show import heading, percent, size, table
 
 if TYPE_CHECKING:
+    from edgecnn.measuring.counting import CountRecord
     from edgecnn.measuring.measurement import BenchRecord, Row
     from edgecnn.verbs.compare import Change, CompareRecord, RowChange
 
@@ -58,6 +59,27 @@ def benched(console: Console, record: BenchRecord) -> None:
         style="dim",
     )
     _notes(console, record)
+
+
+def counted(console: Console, record: CountRecord) -> None:
+    """`bench` on an emulated device: models in the order they were given, each one's cheapest first."""
+    heading(console, f"{record.device}: emulated, so there are no times")
+    order = {row.model: place for place, row in reversed([*enumerate(record.rows)])}
+    made = table("model", "file", "runtime", "M instructions", "least", "most", "KiB", "top-1", left=3)
+    for row in sorted(record.rows, key=lambda row: (order[row.model], row.instructions)):
+        counts = [f"{value / 1e6:,.3f}" for value in (row.instructions, row.least, row.most)]
+        top1 = "" if row.top1 is None else percent(row.top1)
+        kind = f"{row.target}-{row.precision}" if row.precision else row.target
+        made.add_row(row.model, kind, row.runtime, *counts, f"{row.model_bytes / 1024:,.0f}", top1)
+    console.print(made)
+    console.print(
+        "guest instructions of one inference on one thread, the engine and the Python around it: median, least and "
+        f"most of {record.protocol.n}, after {record.protocol.warmup}; they repeat, and say nothing about time",
+        style="dim",
+        soft_wrap=True,
+    )
+    for failed in record.unmeasured:
+        console.print(f"not counted: {failed.model} in {failed.runtime}: {failed.reason}", soft_wrap=True)
 
 
 def _columns(unit: Unit) -> dict[str, Callable[[Row], str]]:
@@ -193,6 +215,8 @@ def _written(change: Change) -> tuple[str, str, str]:
         return "size", size(int(values[0])), size(int(values[1]))
     if change.figure == "peak_rss_mib":
         return "memory", f"{values[0]:,.1f} MiB", f"{values[1]:,.1f} MiB"
+    if change.figure == "instructions":
+        return "instructions", f"{values[0] / 1e6:,.3f} M", f"{values[1] / 1e6:,.3f} M"
     unit = unit_of(values)
     before, after = (f"{unit.write(value)} {unit.name}" for value in values)
     return change.figure.removesuffix("_us"), before, after

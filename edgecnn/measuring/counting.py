@@ -90,6 +90,10 @@ class CountedPlace:
         self._device = device
         self.path_there, self.check, self.lacks = device.path_there, device.check, device.lacks
 
+    def together(self) -> int:
+        """One after the other: there is nothing to take turns for."""
+        return 1
+
     def start(self, words: Sequence[str], complaints: IO[bytes]) -> subprocess.Popen[bytes]:
         """Start the application, counted."""
         return self._device.start(words, complaints, self._device.profile.counter)

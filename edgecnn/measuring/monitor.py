@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import os
-import select
-import subprocess
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Protocol
 
-from edgecnn.edge.child import command, environment
 from edgecnn.edge.measure.readings import PATIENCE_S, Readings, Sensor
 from edgecnn.errors import DeviceError
+from edgecnn.measuring.conversation import Astray, Conversation, Ended, Silent
+from edgecnn.measuring.place import HERE, Place
 from edgecnn.records import from_json, to_json
 
-Start = Callable[[Sequence[str]], "subprocess.Popen[bytes]"]
-"""Starts what `python -m edgecnn.edge` can be asked to do, by its words, with pipes for stdin and stdout."""
 STARTING_S = 120.0
 """Python has to start over there first."""
 ANSWERING_S = PATIENCE_S + 20.0
@@ -51,24 +45,11 @@ class Watch(Protocol):
         """Its readings now; DeviceError where it does not answer."""
 
 
-def start_here(words: Sequence[str]) -> subprocess.Popen[bytes]:
-    """Start it on this machine."""
-    return subprocess.Popen(
-        command(*words),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env=environment(),
-        bufsize=0,
-    )
-
-
 class Monitor:
-    """A process on the device that reads its sensors when it is asked."""
+    """A process on the device that reads its sensors when it is asked; LinkLost where the device can't be reached."""
 
-    def __init__(self, sensors: Mapping[str, Sensor], start: Start = start_here) -> None:
-        self._process = start(["watch"])
-        self._unread = b""
+    def __init__(self, sensors: Mapping[str, Sensor], place: Place = HERE) -> None:
+        self._conversation = Conversation(place, ["watch"])
         try:
             self._ask({"do": "use", "sensors": to_json(sensors)}, STARTING_S)
         except BaseException:
@@ -85,49 +66,25 @@ class Monitor:
 
     def close(self) -> None:
         """End the process, whatever it does."""
-        self._process.kill()
-        self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
-            assert pipe is not None, "both are the start's promise"
-            pipe.close()
+        self._conversation.close()
 
     def read(self) -> Readings:
         """The device's readings now; DeviceError where it does not answer."""
         return from_json(Readings, self._ask({"do": "read"}, ANSWERING_S))
 
     def _ask(self, request: Mapping[str, Any], seconds: float) -> Any:
-        assert self._process.stdin is not None, "it is the start's promise"
-        deadline = time.monotonic() + seconds
         try:
-            self._process.stdin.write(json.dumps(request).encode() + b"\n")
-        except BrokenPipeError as error:
-            raise self._gone() from error
-        while b"\n" not in self._unread:
-            self._more(deadline)
-        line, _, self._unread = self._unread.partition(b"\n")
-        try:
-            return json.loads(line)["answer"]
-        except (ValueError, KeyError, TypeError) as error:
+            return self._conversation.ask(request, seconds)["answer"]
+        except Ended as ended:
             raise DeviceError(
-                f"what reads the device's sensors answered {line[:80]!r}, which is no answer; measure again"
-            ) from error
-
-    def _more(self, deadline: float) -> None:
-        """Wait for more of an answer."""
-        assert self._process.stdout is not None, "it is the start's promise"
-        descriptor, left = self._process.stdout.fileno(), deadline - time.monotonic()
-        if left <= 0 or not select.select([descriptor], [], [], left)[0]:
+                f"what reads the device's sensors ended while it was needed (exit code {ended.code}): see whether the "
+                "device still answers, and measure again"
+            ) from ended
+        except Silent as silent:
             raise DeviceError(
                 "what reads the device's sensors gives no answer: see whether the device still does, and measure again"
-            )
-        part = os.read(descriptor, 1 << 16)
-        if not part:
-            raise self._gone()
-        self._unread += part
-
-    def _gone(self) -> DeviceError:
-        code = self._process.wait()
-        return DeviceError(
-            f"what reads the device's sensors ended while it was needed (exit code {code}): see whether the device "
-            "still answers, and measure again"
-        )
+            ) from silent
+        except (Astray, KeyError, TypeError) as error:
+            raise DeviceError(
+                f"what reads the device's sensors answered {str(error)[:80]!r}, which is no answer; measure again"
+            ) from error

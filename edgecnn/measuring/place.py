@@ -10,12 +10,17 @@ from typing import IO, Protocol
 from edgecnn.edge.child import command, environment
 from edgecnn.errors import MissingExtra
 
+TOGETHER = 12
+
 
 class Place(Protocol):
     """A machine on which `python -m edgecnn.edge` can be started."""
 
     def start(self, words: Sequence[str], complaints: IO[bytes]) -> subprocess.Popen[bytes]:
         """Start it with these words; stdin and stdout are unbuffered pipes, stderr goes to `complaints`."""
+
+    def together(self) -> int:
+        """How many processes with a model each may be open there at once."""
 
     def path_there(self, path: Path) -> str:
         """What a file of this machine's is called there."""
@@ -40,6 +45,10 @@ class Here:
             env=environment(),
             bufsize=0,
         )
+
+    def together(self) -> int:
+        """As many as take turns in a time that a person waits."""
+        return TOGETHER
 
     def path_there(self, path: Path) -> str:
         """The same."""

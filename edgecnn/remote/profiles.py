@@ -94,11 +94,11 @@ class Profile(Section):
     """A device: how to reach it, its processor, what its instruction sets mean for int8, what it can be asked.
 
     model: what the board calls itself (/proc/device-tree/model), at its start; by this `devices add` knows it.
-    runtimes: engines that make sense there, the one to ship first. camera: the source that `camera --device` opens.
-    python: the interpreter that the environment over there is made with. clock_mhz: nominal.
-    environment: of every program of ours there. emulated: its time means nothing; the instructions of processes that
-    are started with `counter` in their environment are counted instead.
-    unsupported: why nothing can be put there.
+    here: it is this machine, which no ssh leads to. python: the interpreter that the environment over there is made
+    with. runtimes: engines that make sense there, the one to ship first. camera: the source that `camera --device`
+    opens. clock_mhz: nominal. environment: of every program of ours there. emulated: its time means nothing; the
+    instructions of processes that are started with `counter` in their environment are counted instead. unsupported:
+    why nothing can be put there.
     """
 
     name: str
@@ -109,6 +109,7 @@ class Profile(Section):
     instruction_sets: tuple[str, ...] = ()
     model: str | None = None
     ssh: Ssh | None = None
+    here: bool = False
     python: str = "python3"
     runtimes: tuple[str, ...] = ("litert", "onnxruntime")
     camera: str = "0"

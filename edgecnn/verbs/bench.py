@@ -15,6 +15,7 @@ from edgecnn.edge.runtimes import Runtime, all_runtimes, find_runtime
 from edgecnn.errors import UsageError
 from edgecnn.measuring.advice import advise
 from edgecnn.measuring.budget import check_budget
+from edgecnn.measuring.counting import CountRecord
 from edgecnn.measuring.measurement import BenchRecord, Protocol, Row, row_name, within
 from edgecnn.measuring.monitor import Monitor, Watching
 from edgecnn.measuring.rows import make_row, unmeasured
@@ -23,15 +24,14 @@ from edgecnn.measuring.turns import Entry, Measured, measure
 from edgecnn.records import write_json
 from edgecnn.remote.profiles import load_profile
 from edgecnn.verbs.budgets import find_budget
-from edgecnn.verbs.reached import reached
+from edgecnn.verbs.counted import count_on
+from edgecnn.verbs.reached import placed, watching_of
 from edgecnn.verbs.subjects import find_subjects, run_of
 
 Models = Sequence[str | Path]
 SECONDS = 5.0
 LOCAL = "local"
 """What this machine is called besides."""
-HERE = Watching()
-"""By what Linux says by itself."""
 
 
 def bench(
@@ -44,9 +44,9 @@ def bench(
     device: str | None = None,
     out: Path | None = None,
     check: bool = False,
-    watching: Watching = HERE,
+    watching: Watching | None = None,
     message: Callable[[str], None] = lambda text: None,
-) -> BenchRecord:
+) -> BenchRecord | CountRecord:
     """Measure models in every engine that reads them, or in `runtimes`, with each number of threads.
 
     models: runs, exports, artifacts, packaged models, or model files of any origin; None is the newest run.
@@ -56,8 +56,9 @@ def bench(
     this machine.
     out: the record's file; by default in the models' run, or in bench/ here. A plot is written beside it.
     check: hold the rows against the budget of the models' recipe; the record says what came of it.
-    watching: what reads this machine's temperature, clock and throttling, and its limits. Windows that heat,
-    throttling, a low clock, swapping or other work has spoilt are measured again, after the machine has cooled down.
+    watching: what reads the device's temperature, clock and throttling, and its limits; None is what its profile says.
+    Windows that heat, throttling, a low clock, swapping or other work has spoilt are measured again, after the device
+    has cooled down. An emulated device has no times: its record counts instructions.
 
     Raises UsageError where a name or an engine doesn't fit, or the budget is missing or for another device, DeviceError
     where a device can't be used, and what the first model was refused for where none could be measured: UnusableFile,
@@ -69,22 +70,27 @@ def bench(
     asked = runtimes or (profile.runtimes if profile is not None else ())
     entries = _entries(subjects, [find_runtime(name) for name in asked], threads)
     name = device or _here()
+    if check and profile is not None and profile.emulated:
+        raise UsageError(f"{name} is emulated: it has no times to hold a budget against")
     found_budget = find_budget(subjects) if check else None
     if found_budget is not None:
         found_budget.check_device({name} if profile is not None else {name, LOCAL})
     path = out or _place(subjects, name)
     _check_place(path)
     message(f"measuring {len(entries)} row{'s' if len(entries) > 1 else ''}, up to {seconds:g} s each")
-    with _place_of(profile, subjects, message) as (there, together):
-        protocol = within(seconds) if together is None else replace(within(seconds), together=together)
-        with Monitor(watching.sensors, there) as watch:
-            found = measure(entries, protocol, input_size, message, watch=watch, limits=watching.limits, place=there)
+    if profile is not None and profile.emulated:
+        counted = count_on(profile, subjects, entries, input_size, message)
+        _write(counted, path, message)
+        return counted
+    watching = watching or watching_of(profile)
+    with placed(profile, subjects, message) as place, Monitor(watching.sensors, place) as watch:
+        protocol = replace(within(seconds), together=place.together())
+        found = measure(entries, protocol, input_size, message, watch=watch, limits=watching.limits, place=place)
     record = _record(found, protocol, name)
     record = replace(record, advice=advise(record))
     if found_budget is not None:
         record = replace(record, budget=check_budget(found_budget.budget, record.rows))
-    write_json(path, record)
-    message(f"record: {path}")
+    _write(record, path, message)
     _plot(record, path.with_suffix(".png"), message)
     return record
 
@@ -157,6 +163,11 @@ def _place(subjects: Sequence[Subject], device: str) -> Path:
     while (folder / f"{name}.json").exists():
         name, number = f"{device}-{stamp}-{number}", number + 1
     return folder / f"{name}.json"
+
+
+def _write(record: BenchRecord | CountRecord, path: Path, message: Callable[[str], None]) -> None:
+    write_json(path, record)
+    message(f"record: {path}")
 
 
 def _plot(record: BenchRecord, path: Path, message: Callable[[str], None]) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from edgecnn.errors import UnusableFile, UsageError
+from edgecnn.measuring.counting import CountedRow, CountRecord
 from edgecnn.measuring.measurement import BenchRecord, Row, row_name
 from edgecnn.metrics import median_interval
 from edgecnn.records import read_json, to_json
@@ -70,10 +72,13 @@ def compare(before: Path | str, after: Path | str, *, tolerance_percent: float =
 
     Times are compared by their windows' medians, with an interval for the ratio that holds with 95 %: its ends come
     from two 97.5 % intervals of the medians. That covers what differs from window to window, not what would differ
-    from one start of the process to another. Raises UnusableFile for what is no record, UsageError where records
+    from one start of the process to another. Instructions of an emulated device are compared by the least and the most
+    of them. Raises UnusableFile for what is no record, UsageError where records
     can't be compared.
     """
     first, last = _read(Path(before)), _read(Path(after))
+    if type(first) is not type(last):
+        raise UsageError(f"{before} and {after} can't be compared: one has times, the other counts instructions")
     _refuse_different(first, last)
     old, new = {_name(row): row for row in first.rows}, {_name(row): row for row in last.rows}
     both = [name for name in new if name in old]
@@ -101,8 +106,9 @@ def compare(before: Path | str, after: Path | str, *, tolerance_percent: float =
     )
 
 
-def _read(path: Path) -> BenchRecord:
-    record = read_json(BenchRecord, path)
+def _read(path: Path) -> BenchRecord | CountRecord:
+    record: BenchRecord | CountRecord
+    record = read_json(CountRecord, path) if _is_count(path) else read_json(BenchRecord, path)
     known = (BenchRecord.schema, type(record.protocol).schema)
     if (record.schema, record.protocol.schema) != known:
         raise UsageError(
@@ -110,7 +116,8 @@ def _read(path: Path) -> BenchRecord:
             f"{known[0]}, {known[1]}); measure again"
         )
     if record.rows and not any(row.valid for row in record.rows):
-        why = next((reason for row in record.rows for reason in row.against), "the record does not say why")
+        reasons = (reason for row in record.rows if isinstance(row, Row) for reason in row.against)
+        why = next(reasons, "the record does not say why")
         raise UsageError(f"{path}: all its rows are invalid ({why}); measure again before it is compared")
     names = [_name(row) for row in record.rows]
     if len(set(names)) < len(names):
@@ -118,7 +125,16 @@ def _read(path: Path) -> BenchRecord:
     return record
 
 
-def _refuse_different(first: BenchRecord, last: BenchRecord) -> None:
+def _is_count(path: Path) -> bool:
+    """Whether a file calls itself an emulated device's; what else is wrong with it, reading it as a record says."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(found, dict) and found.get("emulated") is True
+
+
+def _refuse_different(first: BenchRecord | CountRecord, last: BenchRecord | CountRecord) -> None:
     """UsageError where a difference would be another device's or another way of measuring."""
     here, there = to_json(first.protocol), to_json(last.protocol)
     differing = [f"{key} {here[key]} and {there[key]}" for key in here if here[key] != there[key]]
@@ -134,11 +150,11 @@ def _refuse_different(first: BenchRecord, last: BenchRecord) -> None:
             raise UsageError(f"the records are of different {what}: {one} and {other}")
 
 
-def _name(row: Row) -> str:
+def _name(row: Row | CountedRow) -> str:
     return row_name(row.model, row.target, row.precision, row.runtime, row.threads)
 
 
-def _differences(first: BenchRecord, last: BenchRecord) -> list[str]:
+def _differences(first: BenchRecord | CountRecord, last: BenchRecord | CountRecord) -> list[str]:
     names = sorted({*first.versions, *last.versions})
     pairs = [(name, first.versions.get(name), last.versions.get(name)) for name in names]
     pairs += [
@@ -151,17 +167,14 @@ def _differences(first: BenchRecord, last: BenchRecord) -> list[str]:
 # --- one row ---------------------------------------------------------------------------------------------------------
 
 
-def _row_change(old: Row, new: Row, most: float) -> RowChange:
-    changes, notes = [], []
-    invalid = [when for when, row in (("before", old), ("after", new)) if not row.valid]
-    if invalid:
-        notes.append(f"times not compared: invalid {' and '.join(invalid)}")
-    else:
-        changes += [_time("p50_us", old, new, most), _time("p90_us", old, new, most)]
-    if old.peak_rss_mib is None or new.peak_rss_mib is None:
-        notes.append("peak_rss_mib not compared: a record has none")
-    else:
-        changes.append(_memory(old.peak_rss_mib, new.peak_rss_mib, most))
+def _row_change(old: Row | CountedRow, new: Row | CountedRow, most: float) -> RowChange:
+    changes: list[Change] = []
+    notes: list[str] = []
+    if isinstance(old, CountedRow) and isinstance(new, CountedRow):
+        ends = [(float(row.least), float(row.most)) for row in (old, new)]
+        changes.append(_change("instructions", old.instructions, new.instructions, ends[0], ends[1], most))
+    elif isinstance(old, Row) and isinstance(new, Row):
+        changes, notes = _measured(old, new, most)
     before, after = float(old.model_bytes), float(new.model_bytes)
     changes.append(_change("model_bytes", before, after, (before, before), (after, after), most))
     return RowChange(
@@ -174,6 +187,21 @@ def _row_change(old: Row, new: Row, most: float) -> RowChange:
         tuple(changes),
         tuple(notes),
     )
+
+
+def _measured(old: Row, new: Row, most: float) -> tuple[list[Change], list[str]]:
+    """What moved of times and memory, and what is not compared."""
+    changes, notes = [], []
+    invalid = [when for when, row in (("before", old), ("after", new)) if not row.valid]
+    if invalid:
+        notes.append(f"times not compared: invalid {' and '.join(invalid)}")
+    else:
+        changes += [_time("p50_us", old, new, most), _time("p90_us", old, new, most)]
+    if old.peak_rss_mib is None or new.peak_rss_mib is None:
+        notes.append("peak_rss_mib not compared: a record has none")
+    else:
+        changes.append(_memory(old.peak_rss_mib, new.peak_rss_mib, most))
+    return changes, notes
 
 
 def _time(figure: str, old: Row, new: Row, most: float) -> Change:

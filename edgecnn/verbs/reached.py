@@ -1,10 +1,13 @@
-"""What --device names -> a place where models run."""
+"""What --device names -> a place where models run, and how it is watched meanwhile."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 
+from edgecnn.edge.measure.readings import Sensor
+from edgecnn.measuring.monitor import Limits, Watching
+from edgecnn.measuring.place import HERE, Place
 from edgecnn.measuring.subject import Subject
 from edgecnn.remote.device import Device, reach
 from edgecnn.remote.profiles import Profile
@@ -22,3 +25,23 @@ def reached(profile: Profile, subjects: Sequence[Subject], message: Callable[[st
         if travelled:
             message(f"{travelled / 2**20:.1f} MiB of models put there")
         yield device
+
+
+@contextlib.contextmanager
+def placed(profile: Profile | None, subjects: Sequence[Subject], message: Callable[[str], None]) -> Iterator[Place]:
+    """The place that a profile is about, with these model files; this machine without one. Raises as `reached`."""
+    if profile is None or profile.here:
+        yield HERE
+        return
+    with reached(profile, subjects, message) as device:
+        yield device
+
+
+def watching_of(profile: Profile | None) -> Watching:
+    """How a device is watched: by its profile's sensors and limits, else by what Linux says by itself."""
+    if profile is None:
+        return Watching()
+    sensors: dict[str, Sensor] = {}
+    for name, sensor in profile.sensors.items():
+        sensors[name] = Sensor(sensor.command, sensor.pattern, sensor.scale)
+    return Watching(sensors, Limits(profile.throttles_at_c, profile.clock_mhz))

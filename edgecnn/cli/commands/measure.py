@@ -39,10 +39,12 @@ def bench(
     MODEL is a run, an export, an artifact, a packaged model or any .tflite, .onnx or OpenVINO .xml file; without one,
     the newest run. Each is measured in a process of its own, by turns, until the percentiles are steady. What heat,
     throttling, swapping or other work has spoilt is measured again, after cooling; where that doesn't help, the row is
-    marked invalid.
+    marked invalid. An emulated device has no times: the instructions of an inference are counted.
     """
     from edgecnn.cli import show, show_bench
     from edgecnn.errors import GateFailed, UnusableFile
+    from edgecnn.measuring.counting import CountRecord
+    from edgecnn.measuring.measurement import BenchRecord
     from edgecnn.verbs.bench import bench as verb
     from edgecnn.verbs.folders import find_run
 
@@ -60,12 +62,15 @@ def bench(
         check=check,
         message=voice.message,
     )
-    show.answer(voice, record, show_bench.benched)
+    if isinstance(record, CountRecord):
+        show.answer(voice, record, show_bench.counted)
+    else:
+        show.answer(voice, record, show_bench.benched)
     measured = {row.path for row in record.rows}
     for failed in record.unmeasured:
         if not failed.engine_missing and failed.path not in measured:
             raise UnusableFile(failed.reason)
-    if record.budget is not None and record.budget.met_by is None:
+    if isinstance(record, BenchRecord) and record.budget is not None and record.budget.met_by is None:
         raise GateFailed(f"the budget is not met: {'; '.join(record.budget.failures)}")
 
 
@@ -85,7 +90,8 @@ def compare(before: Path, after: Path, tolerance: float, voice: Voice) -> None:
     """What moved from one bench record to another, with 95 % intervals.
 
     Leaves with exit code 7 when a time, a memory or a size grew by more than the tolerance for certain: the whole
-    interval lies beyond it. Records of different devices or protocols are refused; invalid times are not compared.
+    interval lies beyond it. Records of different devices or protocols are refused; invalid times are not compared. Of
+    an emulated device, instructions are compared.
     """
     from edgecnn.cli import show, show_bench
     from edgecnn.errors import GateFailed, UsageError
