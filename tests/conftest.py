@@ -10,6 +10,7 @@ from hypothesis import settings
 
 from edgecnn.data import DataSpec, open_dataset
 from edgecnn.data.sources.cifar10 import SOURCE
+from tests.virtual_pi import virtual_pi as virtual_pi  # one fixture for all modules, not one for each
 
 # The machine is shared: how long one example takes says nothing about the code. The same examples in every run.
 settings.register_profile("edgecnn", deadline=None, derandomize=True)

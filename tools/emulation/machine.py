@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tools.emulation import Trouble, binfmt
 from tools.emulation.looks import CPUS, cpuinfo, put_on
-from tools.emulation.userland import PLUGIN, QEMU, USER, is_made
+from tools.emulation.userland import PLUGIN, QEMU, USER, alone, is_made, lacking
 
 HOST = "virtual-pi"
 PORT = 22022
@@ -56,7 +52,7 @@ SSH_CONFIG = """Host {host}
 
 @dataclass(frozen=True)
 class State:
-    """A virtual Pi that was started: its outermost process, and when that began (ticks), since numbers are used again."""
+    """A virtual Pi that was started: its outermost process, and when that began (in ticks: numbers are used again)."""
 
     process: int
     began: int
@@ -75,7 +71,10 @@ def start(folder: Path, port: int | None = None, cpu: str = DEFAULT_CPU) -> Stat
 
     Port 0 is any that is free.
     """
-    with _alone(folder):
+    lack = lacking()
+    if lack is not None:
+        raise Trouble(lack)
+    with alone(folder):
         if not is_made(folder):
             raise Trouble(f"{folder}: there is no virtual Pi; make one: tools/virtual_pi make --folder {folder}")
         running = find(folder)
@@ -84,12 +83,14 @@ def start(folder: Path, port: int | None = None, cpu: str = DEFAULT_CPU) -> Stat
                 return running
             raise Trouble(f"{folder}: runs as {running.cpu} on port {running.port}; tools/virtual_pi stop comes first")
         _clean(folder)
-        return _start(folder, _free_port() if port == 0 else port or PORT, cpu)
+        return _start(folder, _usable_port(PORT if port is None else port), cpu)
 
 
 def stop(folder: Path) -> bool:
     """End all of its processes, and take away what was registered for it; False where nothing was there."""
-    with _alone(folder):
+    if os.geteuid() != 0 and find(folder) is not None:
+        raise Trouble("a virtual Pi is stopped by root: sudo tools/virtual_pi stop")
+    with alone(folder):
         return _clean(folder)
 
 
@@ -166,11 +167,14 @@ def _clean(folder: Path) -> bool:
     if state is None:
         return False
     if state.runs():
-        for process in (*_children(state.process), state.process):
-            os.kill(process, signal.SIGKILL)  # the first process of a namespace takes all others with it
+        # The first process of a namespace takes all others with it, and unshare ends when the last of them is gone.
+        for process in _children(state.process) or [state.process]:
+            os.kill(process, signal.SIGKILL)
         until = time.monotonic() + PATIENCE_S
         while state.runs() and time.monotonic() < until:
             time.sleep(0.02)
+        if state.runs():
+            raise Trouble(f"{folder}: process {state.process} does not end; try tools/virtual_pi stop again")
     binfmt.unregister(_entry(folder), state.mounted)
     (folder / "state.json").unlink()
     return True
@@ -207,32 +211,30 @@ def _entry(folder: Path) -> str:
     return f"edgecnn-virtual-pi-{hashlib.sha256(str(folder).encode()).hexdigest()[:8]}"
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
+def _usable_port(port: int) -> int:
+    """The port, or a free one for 0; Trouble where somebody else answers on it."""
+    try:
+        with socket.create_server(("127.0.0.1", port)) as server:
+            usable: int = server.getsockname()[1]
+            return usable
+    except OSError as error:
+        raise Trouble(f"port {port}: can't be had ({error.strerror}); take any that is free: --port 0") from error
 
 
 def _mount(*arguments: str | Path) -> None:
     subprocess.run(["mount", *map(str, arguments)], check=True)
 
 
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """One at a time starts or stops what lies in a folder."""
-    if os.geteuid() != 0:
-        raise Trouble("a virtual Pi is started and stopped by root: sudo tools/virtual_pi ...")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with (folder.parent / f".{folder.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
 def told(folder: Path, state: State) -> str:
     """What a person wants to know of a machine that runs."""
+    others = binfmt.others(_entry(folder))
     lines = [
         f"A virtual Pi ({state.cpu}) answers on port {state.port}: ssh -F {folder}/ssh_config {HOST}",
         f"Counted: env QEMU_PLUGIN=/{PLUGIN} python3 ... (edgecnn/edge/measure/instructions.py)",
         f"Its files: {folder}/root, sensors below {folder}/root/sys",
+        *(
+            f"Until it is stopped, its qemu runs this machine's arm64 programs instead of {other}'s."
+            for other in others
+        ),
     ]
     return "\n".join(lines)

@@ -1,25 +1,37 @@
-"""What a virtual Pi is made of: Debian's arm64 packages, accounts, keys, qemu with its libraries, the counting plugin."""
+"""What a virtual Pi is made of: Debian's arm64 packages, accounts, keys, qemu and its libraries, the plugin."""
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-from tools.emulation import Trouble
+from tools.emulation import Trouble, binfmt
 from tools.emulation.looks import VCGENCMD
 
 HERE = Path(__file__).parent
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "edgecnn"
 SUITE = "bookworm"
 SUITES = (SUITE, f"{SUITE}-updates", f"{SUITE}-security")
 PACKAGES = (
     *("base-files", "bash", "coreutils", "dash", "findutils", "grep", "gzip", "hostname", "libc-bin", "procps", "sed"),
-    *("tar", "util-linux", "openssh-server", "openssh-sftp-server", "python3", "python3-venv", "libgomp1", "libstdc++6"),
+    *(
+        "tar",
+        "util-linux",
+        "openssh-server",
+        "openssh-sftp-server",
+        "python3",
+        "python3-venv",
+        "libgomp1",
+        "libstdc++6",
+    ),
 )
 MERGED_USR = "/usr/share/mmdebstrap/hooks/merged-usr"
 NEEDED = {
@@ -52,23 +64,38 @@ FILES = {
 }
 
 
-def missing() -> list[str]:
-    """Debian's packages that have to be installed first."""
+def lacking() -> str | None:
+    """What this machine lacks for a virtual Pi and how it is had, in a sentence; None where there is all."""
     path = os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin"
-    return sorted({package for program, package in NEEDED.items() if shutil.which(program, path=path) is None})
+    missing = {package for program, package in NEEDED.items() if shutil.which(program, path=path) is None}
+    if os.geteuid() != 0:
+        return "a virtual Pi is made, started and stopped by root: sudo tools/virtual_pi ..."
+    if missing:
+        return f"a virtual Pi needs what is not installed: apt-get install {' '.join(sorted(missing))}"
+    return binfmt.lacking()
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """One at a time makes, starts or stops what lies in a folder."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with (folder.parent / f".{folder.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def make(folder: Path, mirror: str | None = None) -> bool:
-    """Make `folder` what this file says, whole or not at all; False where it is that already. Trouble otherwise."""
-    if os.geteuid() != 0:
-        raise Trouble("a virtual Pi is made and started by root: sudo tools/virtual_pi ...")
-    if missing():
-        raise Trouble(f"a virtual Pi needs what is not installed: apt-get install {' '.join(missing())}")
+    """Make `folder` what this file says, whole or not at all; False where it is that already. Trouble otherwise.
+
+    What was written to an older one's disk goes with it. For one at a time, and not while it runs.
+    """
+    lack = lacking()
+    if lack is not None:
+        raise Trouble(lack)
     stamp = _stamp()
     if is_made(folder) and (folder / STAMP).read_text(encoding="ascii") == stamp:
         return False
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent, ignore_cleanup_errors=True) as name:
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as name:
         new, old = Path(name, "new"), Path(name, "old")
         new.mkdir()
         _fill(new, mirror)
@@ -120,10 +147,12 @@ def _sources(mirror: str | None) -> list[str]:
     """Lines of a sources.list for the machine's own mirrors of the suite."""
     if mirror is not None:
         return [f"deb {mirror} {SUITE} main"]
-    form = "$(REPO_URI) $(RELEASE) $(COMPONENT)"
-    said = _run(["apt-get", "indextargets", "--format", form, "Created-By: Packages"], "asking for the mirrors")
-    found = [line.split() for line in dict.fromkeys(said.splitlines()) if len(line.split()) == 3]
-    lines = [f"deb {uri} {release} main" for uri, release, part in found if release in SUITES and part == "main"]
+    with tempfile.TemporaryDirectory() as lists:  # empty: apt then names all that it would fetch
+        Path(lists, "partial").mkdir()
+        command = ["apt-get", "-o", f"Dir::State::lists={lists}", "update", "--print-uris"]
+        said = _run(command, "asking for the mirrors")
+    found = dict.fromkeys(re.findall(r"^'(\S+)/dists/([\w-]+)/main/binary-\w+/Packages", said, re.MULTILINE))
+    lines = [f"deb {uri} {suite} main" for uri, suite in found if suite in SUITES]
     if not any(f" {SUITE} " in line for line in lines):
         raise Trouble(f"/etc/apt: names no mirror of Debian {SUITE}; give one: tools/virtual_pi make --mirror URL")
     return lines

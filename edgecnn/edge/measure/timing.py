@@ -42,7 +42,7 @@ def time_window(session: Session, arrays: Sequence[Array], samples: array[int], 
 
 @contextmanager
 def no_garbage_collection() -> Iterator[None]:
-    """While the block runs."""
+    """Let it rest in the block: it would be counted to whatever runs when it comes."""
     was_on = gc.isenabled()
     gc.disable()
     try:
