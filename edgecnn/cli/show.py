@@ -14,7 +14,6 @@ from edgecnn.cli.options import Voice
 from edgecnn.data.duplicates import NearDuplicate
 from edgecnn.records import to_json
 from edgecnn.verbs.data import DataCheck, DataGet, DataList
-from edgecnn.verbs.devices import DeviceList, DeviceRecord
 from edgecnn.verbs.doctor import DoctorRecord
 
 Record = TypeVar("Record")
@@ -106,23 +105,6 @@ def _doubled(console: Console, pairs: Sequence[NearDuplicate]) -> None:
         console.print(f"{names}, {pair.distance:.2f} apart{mirrored}{classes}", soft_wrap=True)
     if len(pairs) > SHOWN:
         console.print(f"and {len(pairs) - SHOWN:,} more: --json lists them all")
-
-
-def devices(console: Console, record: DeviceList) -> None:
-    """`devices list`."""
-    lines = [(found.name, found.title, found.cpu, str(found.cores)) for found in record.devices]
-    console.print(rows(table("device", "what", "processor", "cores", left=3), lines))
-
-
-def device(console: Console, record: DeviceRecord) -> None:
-    """`devices show`."""
-    sets = ", ".join(record.instruction_sets)
-    console.print(f"{record.title}: {record.cores} x {record.cpu}, {record.architecture} ({sets})")
-    lines = [(bound.what, f"{bound.value:g} {bound.unit}", bound.source) for bound in record.bounds]
-    heading(console, "Peak rates, all cores")
-    console.print(rows(table("what", "at most", "source", left=3), lines))
-    for note in record.notes:
-        console.print(note)
 
 
 def doctored(console: Console, record: DoctorRecord) -> None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import platform
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from platformdirs import user_config_path
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from edgecnn import packaged
+from edgecnn.edge import machine
 from edgecnn.errors import UnusableFile, UsageError, nearest
 from edgecnn.remote.address import Address
 
@@ -94,11 +97,11 @@ class Profile(Section):
     """A device: how to reach it, its processor, what its instruction sets mean for int8, what it can be asked.
 
     model: what the board calls itself (/proc/device-tree/model), at its start; by this `devices add` knows it.
-    here: it is this machine, which no ssh leads to. python: the interpreter that the environment over there is made
-    with. runtimes: engines that make sense there, the one to ship first. camera: the source that `camera --device`
-    opens. clock_mhz: nominal. environment: of every program of ours there. emulated: its time means nothing; the
-    instructions of processes that are started with `counter` in their environment are counted instead. unsupported:
-    why nothing can be put there.
+    here: it is this machine, which no ssh leads to; processor, cores and architecture are what they are. python: the
+    interpreter that the environment over there is made with. runtimes: engines that make sense there, the one to ship
+    first. camera: the source that `camera --device` opens. clock_mhz: nominal. environment: of every program of ours
+    there. emulated: its time means nothing; the instructions of processes that are started with `counter` in their
+    environment are counted instead. unsupported: why nothing can be put there.
     """
 
     name: str
@@ -123,6 +126,19 @@ class Profile(Section):
     unsupported: str | None = None
     notes: tuple[str, ...] = ()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _knows_this_machine(cls, given: Any) -> Any:
+        if not isinstance(given, dict) or given.get("here") is not True:
+            return given
+        return {
+            "cpu": machine.processor() or "unknown",
+            "cores": os.cpu_count() or 1,
+            "architecture": platform.machine(),
+            "instruction_sets": machine.instruction_sets(),
+            **given,
+        }
+
     @field_validator("name")
     @classmethod
     def _is_a_name(cls, name: str) -> str:
@@ -131,9 +147,27 @@ class Profile(Section):
         return name
 
 
+def user_folder() -> Path:
+    """Where the user's own profiles lie, in every working folder."""
+    return user_config_path("edgecnn") / "devices"
+
+
 def profile_folders() -> list[Path]:
     """Where profiles lie: ./devices, the user's configuration, the packaged ones; the first that has a name counts."""
-    return [FOLDER, user_config_path("edgecnn") / "devices", packaged.folder("devices")]
+    return [FOLDER, user_folder(), packaged.folder("devices")]
+
+
+def recognise(model: str | None) -> str | None:
+    """The packaged profile of a board by what it calls itself; None where none knows it.
+
+    The longest beginning counts: "Raspberry Pi 3 Model B Plus" begins as "Raspberry Pi 3 Model B" does.
+    """
+    known = {}
+    for path in sorted(packaged.folder("devices").glob("*.yaml")):
+        profile = read_profile(path)
+        if profile.model is not None and (model or "").startswith(profile.model):
+            known[len(profile.model)] = profile.name
+    return known[max(known)] if known else None
 
 
 def profile_names() -> list[str]:
@@ -153,23 +187,30 @@ def find_profile(name: str) -> Path:
 def load_profile(name: str) -> Profile:
     """The profile of a name; UsageError where there is none, UnusableFile where it is damaged."""
     path = find_profile(name)
+    profile = read_profile(path)
+    if profile.name != name:
+        raise UnusableFile(f"{path}: calls itself '{profile.name}'; a profile has its file's name")
+    return profile
+
+
+def read_profile(path: Path) -> Profile:
+    """The profile in a file; UnusableFile where it is damaged."""
     try:
-        profile = Profile.model_validate(YAML(typ="safe").load(path.read_text(encoding="utf-8")))
+        return Profile.model_validate(YAML(typ="safe").load(path.read_text(encoding="utf-8")))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the whole"
         raise UnusableFile(f"{path}: is no device profile ({where}: {first['msg']})") from error
     except (YAMLError, UnicodeDecodeError) as error:
         raise UnusableFile(f"{path}: is no device profile ({str(error).splitlines()[0]})") from error
-    if profile.name != name:
-        raise UnusableFile(f"{path}: calls itself '{profile.name}'; a profile has its file's name")
-    return profile
 
 
 def address_of(profile: Profile) -> Address:
     """How to reach it; UsageError where the profile does not say, or nothing can be put there."""
     if profile.unsupported is not None:
         raise UsageError(f"{profile.name} is not supported: {profile.unsupported}")
+    if profile.here:
+        raise UsageError(f"{profile.name} is this machine: what it needs, `edgecnn doctor` says")
     if profile.ssh is None:
         raise UsageError(
             f"the profile {profile.name} does not say where your device is: "
