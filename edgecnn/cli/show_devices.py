@@ -7,7 +7,9 @@ from rich.console import Console
 from edgecnn.cli.show import heading, rows, table
 from edgecnn.remote.advice import Offer
 from edgecnn.remote.probing import Probe
+from edgecnn.verbs.add_device import AddedRecord
 from edgecnn.verbs.devices import DeviceList, DeviceRecord, ProbeRecord
+from edgecnn.verbs.setup_device import SetupRecord
 
 UNSAID = "not said"
 
@@ -66,6 +68,31 @@ def probed(console: Console, record: ProbeRecord) -> None:
         _line(console, f"next: {record.next}")
 
 
+def added(console: Console, record: AddedRecord) -> None:
+    """`devices add`."""
+    known = f"figures of the profile {record.profile}" if record.profile else "no packaged profile knows this board"
+    _line(console, f"{record.probe.model or 'a board that does not say what it is'}: {known}")
+    for finding in record.findings:
+        _line(console, f"note: {finding}")
+    _line(console, f"wrote {record.path}")
+    heading(console, "next:")
+    for command in record.next:
+        _line(console, f"  {command}")
+
+
+def ready(console: Console, record: SetupRecord) -> None:
+    """`devices setup`."""
+    lines = [(name, version) for name, version in record.packages.items()]
+    lines += [(name, "the system's") for name in record.system]
+    console.print(rows(table("package", "version", left=2), lines))
+    for finding in record.findings:
+        _line(console, f"note: {finding}")
+    what = f"installed {', '.join(record.installed)}" if record.installed else "nothing to do"
+    sent = f", {record.uploaded_bytes / 1e6:.1f} MB sent" if record.uploaded_bytes else ""
+    size = f"{record.environment_bytes / 1e6:.0f} MB"
+    _line(console, f"{record.device}: {what}{sent}; ~/.edgecnn/venv (Python {record.python}) takes {size} there")
+
+
 def _had(offer: Offer) -> str:
     return offer.version or f"nothing: {offer.reason}"
 
@@ -79,11 +106,12 @@ def _facts(probe: Probe) -> list[tuple[str, str]]:
     heat = UNSAID if probe.temperature_c is None else f"{probe.temperature_c:.0f} C"
     firmware = {None: [], True: [("vcgencmd", "answers")], False: [("vcgencmd", "does not answer")]}[probe.vcgencmd]
     cameras = ", ".join(f"{camera.source} ({camera.name})" for camera in probe.cameras) or "none"
+    processor = f"{probe.cores} x {probe.processor or 'a core that is not known'}"
     return [
         ("system", f"{probe.system or UNSAID}, {probe.architecture}"),
         ("kernel", kernel),
         ("python", f"{probe.python} ({probe.executable}{venv}), {libc}"),
-        ("processor", f"{probe.cores} cores{sets}, governor {probe.governor or UNSAID}, {heat}"),
+        ("processor", f"{processor}{sets}, governor {probe.governor or UNSAID}, {heat}"),
         ("memory", memory),
         ("disk", f"{_mib(probe.disk_free_mib)} free"),
         *([("Jetson Linux", probe.l4t)] if probe.l4t else []),

@@ -32,8 +32,10 @@ MODULES = {
 """Modules that matter here, and the distributions that they come in."""
 NO_CAMERA = re.compile(r"codec|isp|hevc|pispbe|vdec|venc|stateless|scaler|rotator", re.IGNORECASE)
 """Video devices that are a step in a pipeline, not its source."""
-RECEIVER = re.compile(r"unicam|rp1-cfe")
-"""Where a ribbon cable's camera arrives at a Raspberry Pi; libcamera lists it under its sensor's name."""
+RECEIVERS = {"unicam": "picamera://0", "rp1-cfe": "picamera://0", "tegra": "csi://0", "vi-output": "csi://0"}
+"""What the drivers of ribbon-cable cameras call themselves -> the source that brings their pictures through the ISP."""
+PARTS = {0xD03: "A53", 0xD05: "A55", 0xD07: "A57", 0xD08: "A72", 0xD0B: "A76", 0xD0D: "A77", 0xD42: "A78AE"}
+"""Arm's processors by the part number in /proc/cpuinfo (main ID register, Arm's technical reference manuals)."""
 CAMERA_LINE = re.compile(r"^\s*(\d+)\s*:\s*(\S+)", re.MULTILINE)
 """Of `rpicam-hello --list-cameras`: `0 : imx708 [4608x2592 10-bit RGGB] (/base/...)`."""
 PROCESSOR_ZONE = re.compile(r"cpu|soc|x86_pkg_temp|k10temp|coretemp|^tj", re.IGNORECASE)
@@ -58,7 +60,8 @@ def main() -> None:
         "glibc": glibc(),
         "page_bytes": os.sysconf("SC_PAGE_SIZE"),
         "cores": len(os.sched_getaffinity(0)),
-        "flags": flags(),
+        "processor": processor(),
+        "flags": sorted(set((cpuinfo().get("flags") or cpuinfo().get("features") or "").split())),
         "model": model(),
         "memory_mib": memory.get("MemTotal"),
         "available_mib": memory.get("MemAvailable"),
@@ -105,13 +108,22 @@ def os_release() -> "dict[str, str]":
     return {key: value.strip("\"'") for key, _, value in lines}
 
 
-def flags() -> "list[str]":
-    """The instruction sets of the first core, as the kernel calls them."""
+def cpuinfo() -> "dict[str, str]":
+    """Every key of /proc/cpuinfo with the value that it has first."""
+    said = {}  # type: dict[str, str]
     for line in read("/proc/cpuinfo").splitlines():
         key, _, value = line.partition(":")
-        if key.strip().lower() in ("flags", "features"):
-            return sorted(set(value.split()))
-    return []
+        said.setdefault(key.strip().lower(), value.strip())
+    return said
+
+
+def processor() -> "str | None":
+    """What the first core is called; Arm's have numbers."""
+    said = cpuinfo()
+    if said.get("cpu implementer") == "0x41" and said.get("cpu part", "").startswith("0x"):
+        part = int(said["cpu part"], 16)
+        return "Cortex-" + PARTS[part] if part in PARTS else "Arm part " + said["cpu part"]
+    return said.get("model name")
 
 
 def model() -> "str | None":
@@ -160,9 +172,10 @@ def cameras() -> "list[dict[str, str]]":
         folder = "/sys/class/video4linux/" + name
         label = read(folder + "/name").strip()
         is_its_first = read(folder + "/index").strip() in ("", "0") and os.path.exists("/dev/" + name)
-        is_known = bool(found) and RECEIVER.search(label) is not None
+        source = next((RECEIVERS[part] for part in RECEIVERS if part in label), name[len("video") :])
+        is_known = any(camera["source"] == source for camera in found)  # by its sensor's name, from libcamera
         if re.match(r"video\d+$", name) and is_its_first and not is_known and not NO_CAMERA.search(label):
-            found.append({"source": name[len("video") :], "name": label})
+            found.append({"source": source, "name": label})
     return found
 
 

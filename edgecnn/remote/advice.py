@@ -15,7 +15,7 @@ MEMORY_MIB = 250
 HOT_C = 70.0
 PERFORMANCE = "echo performance | sudo tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor"
 JETPACKS = {
-    32: "JetPack 4 (Python 3.6), the last one of the original Jetson Nano; JetPack 6 is the oldest that will do",
+    32: "JetPack 4 (Python 3.6), the last one of the original Jetson Nano, TX1 and TX2; the oldest supported is 6",
     35: "JetPack 5 (Python 3.8); put JetPack 6 or newer on it where the board takes that (every Orin does)",
 }
 """Release of a Jetson's Linux -> what it is, of those that are too old."""

@@ -61,6 +61,7 @@ class Probe:
     glibc: str | None
     page_bytes: int
     cores: int
+    processor: str | None
     instruction_sets: tuple[str, ...]
     model: str | None
     memory_mib: int | None

@@ -162,11 +162,13 @@ def recognise(model: str | None) -> str | None:
 
     The longest beginning counts: "Raspberry Pi 3 Model B Plus" begins as "Raspberry Pi 3 Model B" does.
     """
-    known = {}
-    for path in sorted(packaged.folder("devices").glob("*.yaml")):
-        profile = read_profile(path)
-        if profile.model is not None and (model or "").startswith(profile.model):
-            known[len(profile.model)] = profile.name
+    profiles = [read_profile(path) for path in sorted(packaged.folder("devices").glob("*.yaml"))]
+    profiles.sort(key=lambda profile: profile.ssh is None)  # in a checkout, a user's own lie there too
+    known = {
+        len(profile.model): profile.name
+        for profile in profiles
+        if profile.model is not None and (model or "").startswith(profile.model)
+    }
     return known[max(known)] if known else None
 
 
@@ -182,6 +184,11 @@ def find_profile(name: str) -> Path:
         if NAME.fullmatch(name) and path.is_file():
             return path
     raise UsageError(f"unknown device '{name}'{nearest(name, profile_names())}")
+
+
+def find_packaged(name: str) -> Path:
+    """The file of a packaged profile."""
+    return packaged.folder("devices") / f"{name}.yaml"
 
 
 def load_profile(name: str) -> Profile:

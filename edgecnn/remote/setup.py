@@ -20,7 +20,7 @@ from edgecnn.remote.files import Parcel, upload
 from edgecnn.remote.probing import Environment, Probe, probe, version_pair
 from edgecnn.remote.profiles import Profile
 from edgecnn.remote.ssh import Connection
-from edgecnn.remote.wheels import ENGINES, INSTALLER, UNUSED, Pin, fetch, pin, wanted
+from edgecnn.remote.wheels import ENGINES, INSTALLER, PYTHONS, UNUSED, Pin, fetch, pin, wanted
 
 PYTHON = ".edgecnn/venv/bin/python3"
 """The environment's interpreter, from the home folder."""
@@ -70,6 +70,7 @@ def provision(
     or an engine does not load there, OutOfResources where its disk is too small, UsageError where the wheels can't be
     fetched.
     """
+    wanted(runtimes, PYTHONS[1])  # a word that is none is said before anything is asked
     message(f"asking {profile.name} what it is")
     found = probe(connection, profile.python, profile.environment)
     refuse_unusable(profile.name, found, runtimes)
