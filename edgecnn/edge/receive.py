@@ -6,6 +6,7 @@ the other, on stdin; a line of JSON for each that is in place, {"done": PLACE}. 
 
 A file is written under a temporary name, hashed, synced and renamed: under its own name there is a whole one or none.
 The temporary file is locked while its writer lives; the next upload into the folder removes those whose writer is gone.
+A writer that hears nothing for a minute goes by itself: sshd may not hear of a link that stalls.
 """
 
 from __future__ import annotations
@@ -13,29 +14,40 @@ from __future__ import annotations
 import errno
 import fcntl
 import hashlib
+import io
 import json
 import os
+import signal
 import sys
 import tempfile
 from contextlib import suppress
 from typing import IO, Any
 
-PART = ".part"
+PREFIX, PART = ".edgecnn-", ".part"
+PATIENCE_S = 60
+"""Without a byte; the other side gives up after 25 s."""
 BLOCK = 1 << 16
 
 
 def main() -> None:
     """Take what is missing."""
-    wanted = json.loads(sys.stdin.buffer.readline().decode())
+    signal.signal(signal.SIGALRM, give_up)
+    stdin = open(0, "rb", closefd=False)
+    wanted = json.loads(stdin.readline().decode())
     os.chdir(os.path.expanduser("~"))
-    for folder in sorted({os.path.dirname(entry["path"]) for entry in wanted}):
+    for folder in sorted({folder_of(entry) for entry in wanted}):
         os.makedirs(folder, exist_ok=True)
         sweep(folder)
     missing = [place for place, entry in enumerate(wanted) if not is_there(entry)]
     say(missing)
     for place in missing:
-        receive(wanted[place])
+        receive(stdin, wanted[place])
         say({"done": place})
+
+
+def folder_of(entry: dict[str, Any]) -> str:
+    """Where a file goes."""
+    return os.path.dirname(entry["path"]) or "."
 
 
 def is_there(entry: dict[str, Any]) -> bool:
@@ -52,14 +64,13 @@ def is_there(entry: dict[str, Any]) -> bool:
         return False
 
 
-def receive(entry: dict[str, Any]) -> None:
+def receive(stdin: io.BufferedReader, entry: dict[str, Any]) -> None:
     """One file from stdin."""
-    folder = os.path.dirname(entry["path"])
-    handle, name = tempfile.mkstemp(dir=folder, prefix=".", suffix=PART)
+    folder = folder_of(entry)
+    file, name = temporary(folder)
     try:
-        with os.fdopen(handle, "wb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            found = copy(file, entry["size"])
+        with file:
+            found = copy(stdin, file, entry["size"])
             file.flush()
             os.fsync(file.fileno())
             if found != entry["sha256"]:
@@ -67,17 +78,30 @@ def receive(entry: dict[str, Any]) -> None:
             os.chmod(name, 0o644)
             os.replace(name, entry["path"])
     except BaseException:
-        if os.path.exists(name):
+        with suppress(FileNotFoundError):
             os.unlink(name)
         raise
     sync(folder)
 
 
-def copy(file: IO[bytes], size: int) -> str:
+def temporary(folder: str) -> tuple[IO[bytes], str]:
+    """A new file, locked, and its name."""
+    while True:
+        handle, name = tempfile.mkstemp(dir=folder, prefix=PREFIX, suffix=PART)
+        file = os.fdopen(handle, "wb")
+        fcntl.flock(file, fcntl.LOCK_EX)
+        if os.fstat(handle).st_nlink:
+            return file, name
+        file.close()  # another upload's sweep came between its making and its lock
+
+
+def copy(stdin: io.BufferedReader, file: IO[bytes], size: int) -> str:
     """So many bytes from stdin into a file; their sha256. EOFError where they end before."""
     digest = hashlib.sha256()
     while size:
-        block = sys.stdin.buffer.read(min(BLOCK, size))
+        signal.alarm(PATIENCE_S)
+        block = stdin.read1(min(BLOCK, size))  # what is there: a slow link counts as alive
+        signal.alarm(0)
         if not block:
             raise EOFError("the link ended before it was whole")
         file.write(block)
@@ -86,10 +110,15 @@ def copy(file: IO[bytes], size: int) -> str:
     return digest.hexdigest()
 
 
+def give_up(number: int, frame: object) -> None:
+    """Nothing has come for too long."""
+    raise EOFError(f"nothing came for {PATIENCE_S} s")
+
+
 def sweep(folder: str) -> None:
     """Remove what a writer that is gone has left."""
     for name in os.listdir(folder):
-        if name.startswith(".") and name.endswith(PART):
+        if name.startswith(PREFIX) and name.endswith(PART):
             path = os.path.join(folder, name)
             with suppress(OSError), open(path, "rb") as file:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # a living writer holds it

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from collections.abc import Mapping, Sequence
@@ -10,7 +11,12 @@ from pathlib import Path
 
 from edgecnn.errors import UsageError
 
+LONGEST_COMMAND = 120_000
+"""Bytes: sshd hands the line to the login shell as one argument, and Linux bounds that at 128 KiB (execve(2))."""
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_PLAIN = re.compile(r"[A-Za-z0-9_./:,@-]+")
+"""Nothing that a shell would expand; not `=`, which zsh expands at the start of a word."""
+_SPECIAL = re.compile(r"['\\]")
 
 
 @dataclass(frozen=True)
@@ -48,14 +54,35 @@ def remote_command(words: Sequence[str], environment: Mapping[str, str] | None =
     """The one line that ssh hands to the login shell over there, which makes of it these words again.
 
     This is the only place where something is quoted. In single quotes a POSIX shell changes nothing, so any text
-    arrives as one argument: spaces, quotes, newlines, `$`, `*`, a leading dash. UsageError for a NUL, which no
-    argument can hold.
+    arrives as one argument: spaces, quotes, newlines, `$`, `*`, a leading dash, bytes that are no UTF-8
+    (`os.fsdecode`). What holds for sh holds for dash, bash, zsh and fish; csh and tcsh fail at newlines and `!`.
+    UsageError for what no argument can hold, for a name that is none, and for more than the device's kernel takes.
     """
     pairs = dict(environment or {})
     for name in pairs:
         if not _NAME.fullmatch(name):
-            raise UsageError(f"'{name}' is no name for an environment variable")
+            raise UsageError(f"{name!r:.60} is no name for an environment variable")
+    if not words or not words[0] or words[0].startswith("-") or "=" in words[0]:
+        raise UsageError(f"{(words[0] if words else '')!r:.60} is no program's name")
     all_words = [*(["env"] if pairs else []), *(f"{name}={value}" for name, value in pairs.items()), *words]
     if any("\0" in word for word in all_words):
         raise UsageError("an argument for a device holds a NUL character, which no program can be handed")
-    return shlex.join(all_words)
+    line = " ".join(map(_quoted, all_words))
+    try:
+        size = len(os.fsencode(line))
+    except UnicodeEncodeError as error:
+        raise UsageError(f"an argument for a device holds {line[error.start]!r}, which no text can hold") from error
+    if size > LONGEST_COMMAND:
+        raise UsageError(
+            f"a command for a device is {size:,} bytes long, {LONGEST_COMMAND:,} is what a shell takes: send a file"
+        )
+    return line
+
+
+def _quoted(word: str) -> str:
+    """In single quotes, but for its quotes and backslashes: those a shell takes alone (fish reads both in quotes)."""
+    return word if _PLAIN.fullmatch(word) else f"'{_SPECIAL.sub(_alone, word)}'"
+
+
+def _alone(found: re.Match[str]) -> str:
+    return rf"'\{found[0]}'"

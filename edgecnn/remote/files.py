@@ -14,23 +14,36 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgecnn.errors import DeviceError, OutOfResources
+from edgecnn.errors import DeviceError, OutOfResources, UsageError
 from edgecnn.records import sha256_file
 from edgecnn.remote.ssh import Connection
+from edgecnn.remote.trouble import noisy
 
 STALLED_S = 25.0
 """Without a byte moving, an upload is given up."""
 HASHING_BYTES_PER_S = 10e6
 """How slow a device may be at hashing what it has."""
+SLOWEST_BYTES_PER_S = 20e3
+IN_FLIGHT = 4 << 20
+"""Bytes that ssh and the kernels may have taken and not delivered yet, when the last of a file is handed over."""
+LONGEST_NAME = 255
+"""Bytes, on all the file systems that a device may have."""
 BLOCK = 1 << 16
 
 
 @dataclass(frozen=True)
 class Parcel:
-    """Content that shall lie at `path` on a device, counted from the home folder: `.edgecnn/files/...`."""
+    """Content that shall lie at `path` on a device, counted from the home folder: `.edgecnn/files/...`.
+
+    UsageError for a path that leads elsewhere, or has a part that no file can be called.
+    """
 
     path: str
     content: Path | bytes
+
+    def __post_init__(self) -> None:
+        if problem := _problem(self.path):
+            raise UsageError(f"{self.path!r:.80} is no path for a file on a device: {problem}")
 
     @property
     def size(self) -> int:
@@ -49,6 +62,23 @@ class Parcel:
         return self.content if isinstance(self.content, bytes) else self.content.read_bytes()
 
 
+def _problem(path: str) -> str | None:
+    """What is wrong with a path, in words."""
+    try:
+        parts = [os.fsencode(part) for part in path.split("/")]
+    except UnicodeEncodeError:
+        return "it holds what no text can hold"
+    if path.startswith("/"):
+        return "it is counted from the home folder"
+    if not {b"", b".", b".."}.isdisjoint(parts):
+        return "a part of it is empty, '.' or '..'"
+    if b"\0" in os.fsencode(path):
+        return "it holds a NUL character"
+    if max(map(len, parts)) > LONGEST_NAME:
+        return f"a part of it is longer than {LONGEST_NAME} bytes"
+    return None
+
+
 def upload(
     connection: Connection,
     parcels: Sequence[Parcel],
@@ -64,12 +94,17 @@ def upload(
     """
     if not parcels:
         return 0
-    code = (importlib.resources.files("edgecnn.edge") / "receive.py").read_text(encoding="utf-8")
-    with connection.start([python, "-c", code], stderr=subprocess.PIPE) as process:
+    # isolated, in UTF-8: nothing of the user's Python over there, and names are the same bytes there as here
+    with connection.start([python, "-I", "-X", "utf8", "-c", receiver()], stderr=subprocess.PIPE) as process:
         try:
             return _Upload(connection, process, python).run(parcels, progress)
         finally:
             process.kill()
+
+
+def receiver() -> str:
+    """The code of the other side, which travels with each upload."""
+    return (importlib.resources.files("edgecnn.edge") / "receive.py").read_text(encoding="utf-8")
 
 
 class _Upload:
@@ -93,7 +128,7 @@ class _Upload:
                 self._send(block)
                 done += len(block)
                 progress(done, total)
-            self._answer(STALLED_S)
+            self._answer(STALLED_S + min(len(content), IN_FLIGHT) / SLOWEST_BYTES_PER_S)
         return total
 
     def _send(self, content: bytes | memoryview) -> None:
@@ -126,10 +161,7 @@ class _Upload:
         try:
             found = json.loads(line)
         except ValueError as error:
-            raise DeviceError(
-                f"{self._host}: its login shell prints something of its own ({line[:60]!r}); a shell's start-up files "
-                "must be silent when nobody is there to read"
-            ) from error
+            raise noisy(self._connection.address, line) from error
         if isinstance(found, dict) and "error" in found:
             refusal = f"{self._host}: a file could not be put there ({found['error']})"
             raise OutOfResources(f"{refusal}; free some space") if found.get("full") else DeviceError(refusal)

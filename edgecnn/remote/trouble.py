@@ -9,12 +9,20 @@ from edgecnn.remote.address import Address
 
 _FINGERPRINT = re.compile(r"Server host key: (\S+) (SHA256:\S+)")
 _ASK = ("-o", "StrictHostKeyChecking=ask")
-_DEBUG = re.compile(r"^debug\d: .*$", re.MULTILINE)
+_DEBUG = re.compile(r"^(debug\d: |Transferred: sent |Bytes per second: ).*$", re.MULTILINE)
 
 
 def unreachable(address: Address, said: str) -> LinkLost:
     """The error for a connection that was not made or has ended. said: the client's stderr, with its -v."""
     return LinkLost(f"{address.host}: {_sentence(address, said)}")
+
+
+def noisy(address: Address, heard: bytes) -> DeviceError:
+    """The error for a login shell that prints where only a program's output may stand."""
+    return DeviceError(
+        f"{address.host}: its login shell prints something of its own ({heard[:60]!r}); a shell's start-up files must "
+        "be silent when nobody is there to read"
+    )
 
 
 def _sentence(address: Address, said: str) -> str:
@@ -26,8 +34,9 @@ def _sentence(address: Address, said: str) -> str:
             f"(ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub over there), then accept it once: "
             f"{address.command_line(*_ASK)} true"
         )
+    plain = _DEBUG.sub("", said)
     for words, sentence in _KNOWN:
-        if words in said:
+        if words in plain:
             return sentence.format(line=address.command_line(), host=address.host)
     return f"the connection ended ({_last_line(said)}); `{address.command_line()} true` shows more"
 
@@ -59,6 +68,7 @@ _KNOWN = (
     ("not responding", "stopped answering: the link is cut or stalls; run it again when `{line} true` works"),
     ("Connection reset", "the link was cut; run it again when `{line} true` works"),
     ("Broken pipe", "the link was cut; run it again when `{line} true` works"),
+    ("closed by remote host", "the link was cut from over there; run it again when `{line} true` works"),
     ("Connection closed", "it closed the connection; `{line} true` shows more"),
     ("Bad owner or permissions", "ssh refuses its own configuration file; `{line} true` shows which"),
     ("Can't open user config file", "the ssh configuration of this device's profile is not there; is it started?"),

@@ -36,6 +36,6 @@ def test_what_is_there_does_not_travel_again(device: Loopback, connection: Conne
 
 def test_what_a_dead_writer_left_is_removed(device: Loopback, connection: Connection) -> None:
     (device.home / ".edgecnn/left").mkdir(parents=True)
-    (device.home / ".edgecnn/left/.x.part").write_bytes(b"half")
+    (device.home / ".edgecnn/left/.edgecnn-x.part").write_bytes(b"half")
     upload(connection, [Parcel(".edgecnn/left/whole", b"1")])
     assert [path.name for path in (device.home / ".edgecnn/left").iterdir()] == ["whole"]
