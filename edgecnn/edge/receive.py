@@ -32,8 +32,15 @@ BLOCK = 1 << 16
 def main() -> None:
     """Take what is missing."""
     signal.signal(signal.SIGALRM, give_up)
-    stdin = open(0, "rb", closefd=False)
+    with open(0, "rb", closefd=False) as stdin:
+        take(stdin)
+
+
+def take(stdin: io.BufferedReader) -> None:
+    """The order, and what it says."""
+    signal.alarm(PATIENCE_S)
     wanted = json.loads(stdin.readline().decode())
+    signal.alarm(0)
     os.chdir(os.path.expanduser("~"))
     for folder in sorted({folder_of(entry) for entry in wanted}):
         os.makedirs(folder, exist_ok=True)

@@ -9,7 +9,7 @@ A request is a line of JSON on stdin, an answer a line of JSON on stdout, in thi
     {"do": "classify", "shape": [N, H, W, 3]}       -> an `Answers`, and behind the line its values; behind the request
                                                        N pictures: uint8 RGB
 
-With the end of stdin the process ends. What engines print goes to stderr.
+With the end of stdin the process ends, even in the middle of an inference (`leash`). What engines print goes to stderr.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from edgecnn.edge import machine
+from edgecnn.edge import leash, machine
 from edgecnn.edge.child import attempt
 from edgecnn.edge.measure import timing
 from edgecnn.edge.measure.inputs import filled
@@ -188,6 +188,7 @@ def serve() -> None:
     """Answer requests until there are no more."""
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
+    leash.hold(0, out.fileno())
     server = Server()
     for line in sys.stdin.buffer:
         request = json.loads(line)
