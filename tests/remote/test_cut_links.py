@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from importlib import resources
@@ -20,6 +20,7 @@ from edgecnn.remote.files import Parcel, upload
 from edgecnn.remote.ssh import Connection
 from tests.loopback import Loopback, loopback
 from tests.remote.proxy import Direction, Fault, Kind, Proxy, proxy
+from tests.remote.waiting import eventually
 
 SEED = 6
 LIMIT_S = 30.0
@@ -150,16 +151,6 @@ def stalls(device: Loopback, count: int, seed: int) -> list[Outcome]:
     """So many at once: each takes 20 s of waiting."""
     with ThreadPoolExecutor(count) as pool:
         return list(pool.map(lambda number: stall(device, seed + number), range(count)))
-
-
-def eventually(true: Callable[[], bool], seconds: float = 20.0) -> bool:
-    """Whether something comes true; a process over there may need a moment to see that its link is gone."""
-    deadline = time.monotonic() + seconds
-    while not true():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True
 
 
 @pytest.mark.slow
