@@ -36,7 +36,7 @@ PasswordAuthentication no
 KbdInteractiveAuthentication no
 AllowTcpForwarding yes
 MaxStartups 100
-SetEnv EDGECNN_TEST_HOME={home} EDGECNN_TEST_SHELL=/bin/sh
+SetEnv EDGECNN_TEST_HOME={home} EDGECNN_TEST_SHELL={shell}
 ForceCommand {folder}/entry
 Subsystem sftp internal-sftp
 """
@@ -95,8 +95,11 @@ def make_key(path: Path) -> None:
 
 
 @contextmanager
-def loopback(folder: Path) -> Iterator[Loopback]:
-    """Run an sshd with everything it needs in `folder`; the test is skipped, aloud, where there is none (CI: fails)."""
+def loopback(folder: Path, shell: str = "/bin/sh") -> Iterator[Loopback]:
+    """Run an sshd with everything it needs in `folder`; the test is skipped, aloud, where there is none (CI: fails).
+
+    shell: the login shell over there.
+    """
     daemon = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
     if daemon is None:
         message = "no sshd here (apt-get install openssh-server)"
@@ -111,7 +114,7 @@ def loopback(folder: Path) -> Iterator[Loopback]:
     (folder / "entry").chmod(0o755)
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-    (folder / "sshd_config").write_text(CONFIG.format(port=port, folder=folder, home=folder / "home"))
+    (folder / "sshd_config").write_text(CONFIG.format(port=port, folder=folder, home=folder / "home", shell=shell))
     (folder / "ssh_config").write_text(CLIENT.format(port=port, user=getpass.getuser(), folder=folder))
     (folder / "known_hosts").write_text(f"[127.0.0.1]:{port} {(folder / 'host_key.pub').read_text()}")
     if os.geteuid() == 0:

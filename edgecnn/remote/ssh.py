@@ -228,9 +228,11 @@ class Connection:
             raise noisy(self.address, heard.removesuffix(GREETING))
 
     def _control(self, what: str, *words: str) -> None:
+        # without the user's configuration: the forwards in it would be asked for, too
+        client = [self._ssh, "-F", os.devnull, "-o", f"ControlPath={self._socket}"]
         try:
             found = subprocess.run(
-                [*self._client(), "-O", what, *words, "--", self.address.host],
+                [*client, "-O", what, *words, "--", self.address.host],
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 timeout=USUAL_S,
