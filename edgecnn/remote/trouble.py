@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from edgecnn.errors import LinkLost
+from edgecnn.errors import DeviceError, LinkLost
 from edgecnn.remote.address import Address
 
 _FINGERPRINT = re.compile(r"Server host key: (\S+) (SHA256:\S+)")

@@ -77,11 +77,11 @@ def bench(
         found_budget.check_device({name} if profile is not None else {name, LOCAL})
     path = out or _place(subjects, name)
     _check_place(path)
-    message(f"measuring {len(entries)} row{'s' if len(entries) > 1 else ''}, up to {seconds:g} s each")
     if profile is not None and profile.emulated:
         counted = count_on(profile, subjects, entries, input_size, message)
         _write(counted, path, message)
         return counted
+    message(f"measuring {len(entries)} row{'s' if len(entries) > 1 else ''}, up to {seconds:g} s each")
     watching = watching or watching_of(profile)
     with placed(profile, subjects, message) as place, Monitor(watching.sensors, place) as watch:
         protocol = replace(within(seconds), together=place.together())

@@ -73,11 +73,11 @@ def verify(
     return certificate
 
 
-def certificate_path(folder: Path) -> Path:
+def certificate_path(folder: Path, name: str = CERTIFICATE) -> Path:
     """Beside what was verified; a packaged model keeps its own, and the new one goes into the working directory."""
     if folder.is_relative_to(packaged.HERE):
-        return Path(f"{folder.name}-{CERTIFICATE}")
-    return folder / CERTIFICATE
+        return Path(f"{folder.name}-{name}")
+    return folder / name
 
 
 class _Verification:

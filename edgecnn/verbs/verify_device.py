@@ -28,6 +28,7 @@ from edgecnn.verbs.foreign import Images
 from edgecnn.verbs.measured import Chosen, pictures_for
 from edgecnn.verbs.network import FLOAT_TOLERANCE
 from edgecnn.verbs.subjects import files_of
+from edgecnn.verbs.verify import certificate_path
 
 SAMPLE = 200
 AT_ONCE = 20
@@ -86,7 +87,7 @@ def verify_on_device(
             answered.append(found)
             engines.append(engine)
     made = _certificate(profile, about, chosen, pictures, cases, answered, engines)
-    path = folder / f"certificate-{device}.json"
+    path = certificate_path(folder, f"certificate-{device}.json")
     write_json(path, made)
     message(f"certificate: {path}")
     return made
