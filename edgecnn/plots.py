@@ -164,7 +164,7 @@ def _legend(rows: Sequence[Cost], colours: Mapping[str, str], shapes: Mapping[st
 
     handles: list[Any] = [Patch(color=colour, label=engine) for engine, colour in colours.items()]
     if not all(row.valid for row in rows):
-        handles.append(Patch(color=GREY, alpha=PALE, label="pale: invalid, the machine was busy"))
+        handles.append(Patch(color=GREY, alpha=PALE, label="pale: invalid"))
     if len(shapes) > 1:
         handles += [Line2D([], [], label=model, **_dot(shape, GREY, True)) for model, shape in shapes.items()]
     for quantized, label in ((True, "int8"), (False, "float")):
@@ -173,12 +173,61 @@ def _legend(rows: Sequence[Cost], colours: Mapping[str, str], shapes: Mapping[st
     return handles
 
 
-def _axes(columns: int, *, width: float, height: float) -> tuple[Figure, list[Any]]:
+@dataclass(frozen=True)
+class Course:
+    """One model over minutes: for each bucket when it ended, its latencies and the device's readings at that time."""
+
+    name: str
+    minutes: Sequence[float]
+    p50_us: Sequence[float]
+    p90_us: Sequence[float]
+    temperature_c: Sequence[float | None]
+    clock_mhz: Sequence[float | None]
+    throttled: Sequence[bool]
+
+
+def sustained(courses: Sequence[Course], title: str, path: Path) -> None:
+    """Latency over time, and below it temperature and clock where they are known; marked where it throttled."""
+    shown = [
+        (name, label)
+        for name, label in (("temperature_c", "temperature, C"), ("clock_mhz", "clock, MHz"))
+        if any(value is not None for course in courses for value in getattr(course, name))
+    ]
+    figure, axes = _axes(1, width=9, height=3.6 + 2.2 * len(shown), rows=1 + len(shown))
+    unit, divisor = ("ms", 1000.0) if min(min(course.p50_us) for course in courses) >= 1000 else ("µs", 1.0)
+    for place, course in enumerate(courses):
+        colour = PALETTE[place % len(PALETTE)]
+        p50, p90 = ([value / divisor for value in values] for values in (course.p50_us, course.p90_us))
+        axes[0].plot(course.minutes, p50, color=colour, marker=".", label=course.name)
+        axes[0].plot(course.minutes, p90, color=colour, linewidth=0.8, linestyle="--")
+        held = [(at, value) for at, value, back in zip(course.minutes, p50, course.throttled, strict=True) if back]
+        axes[0].plot([at for at, _ in held], [value for _, value in held], "x", color="black", markersize=4)
+        for axis, (name, _) in zip(axes[1:], shown, strict=True):
+            values = [float("nan") if value is None else value for value in getattr(course, name)]
+            axis.plot(course.minutes, values, color=colour, marker=".")
+    axes[0].set(ylabel=f"latency, {unit} (p90 dashed)", ylim=(0, None))
+    axes[0].set_title(title, parse_math=False)
+    for axis, (_, label) in zip(axes[1:], shown, strict=True):
+        axis.set_ylabel(label)
+    axes[-1].set_xlabel("minutes without a pause")
+    if any(any(course.throttled) for course in courses):
+        axes[0].plot([], [], "x", color="black", markersize=4, label="the device held itself back")
+    for axis in axes:
+        axis.set_xlim(left=0)
+        axis.grid(alpha=0.3)
+        axis.spines[["top", "right"]].set_visible(False)
+    legend = figure.legend(loc="outside lower center", ncols=2, frameon=False)
+    for text in legend.get_texts():
+        text.set_parse_math(False)
+    _write(figure, path)
+
+
+def _axes(columns: int, *, width: float, height: float, rows: int = 1) -> tuple[Figure, list[Any]]:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")
-    axes = figure.subplots(1, columns, squeeze=False)
-    return figure, list(axes[0])
+    axes = figure.subplots(rows, columns, squeeze=False, sharex=rows > 1)
+    return figure, list(axes.flat)
 
 
 def _write(figure: Figure, path: Path) -> None:

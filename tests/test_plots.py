@@ -133,3 +133,36 @@ def test_costs_of_models_whose_names_could_be_formulas(tmp_path: Path) -> None:
 def test_no_costs_are_no_picture(tmp_path: Path) -> None:
     plots.costs([], "vm", tmp_path / "bench.png")
     assert list(tmp_path.iterdir()) == []
+
+
+def courses(count: int, *, throttled: bool = True, known: bool = True) -> list[plots.Course]:
+    minutes = [i / 12 for i in range(1, 61)]
+    held = [throttled and minute > 3 for minute in minutes]
+    return [
+        plots.Course(
+            f"$\\frac{{$ in engine {number}",
+            minutes,
+            [100.0 * (1 + number + 0.2 * back) for back in held],
+            [130.0 * (1 + number + 0.2 * back) for back in held],
+            [50.0 + 7 * minute if known else None for minute in minutes],
+            [(1000.0 if back else 1500.0) if known and not number else None for back in held],
+            held,
+        )
+        for number in range(count)
+    ]
+
+
+@pytest.mark.parametrize("count", [1, 3, 12])
+def test_curves_over_minutes(count: int, tmp_path: Path) -> None:
+    plots.sustained(courses(count), "$\\frac{$ on vm", tmp_path / "x-sustained.png")
+    image = seen(tmp_path / "x-sustained.png")
+    assert has_colour(image, plots.BLUE, 500)
+
+
+def test_readings_that_nobody_has_are_no_panel(tmp_path: Path) -> None:
+    heights = []
+    for known in (True, False):
+        (tmp_path / str(known)).mkdir()
+        plots.sustained(courses(1, known=known, throttled=False), "vm", tmp_path / str(known) / "x.png")
+        heights.append(seen(tmp_path / str(known) / "x.png").shape[0])
+    assert heights[0] > heights[1] + 300

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -12,7 +13,7 @@ from edgecnn.cli.show import heading, percent, size, table
 
 if TYPE_CHECKING:
     from edgecnn.measuring.counting import CountRecord
-    from edgecnn.measuring.measurement import BenchRecord, Row
+    from edgecnn.measuring.measurement import BenchRecord, Row, Sustained
     from edgecnn.verbs.compare import Change, CompareRecord, RowChange
 
 
@@ -58,6 +59,7 @@ def benched(console: Console, record: BenchRecord) -> None:
         "beyond a process that has only loaded the runtime; load, first: opening the file, its first inference",
         style="dim",
     )
+    _sustained(console, record)
     _notes(console, record)
 
 
@@ -114,6 +116,21 @@ def _fitting(columns: dict[str, list[str]], width: int) -> dict[str, list[str]]:
     return kept
 
 
+def _sustained(console: Console, record: BenchRecord) -> None:
+    """The curves over minutes: the first minute against the last."""
+    if not record.sustained:
+        return
+    from edgecnn.measuring.sustained import ends, finding
+
+    halves = [[[bucket.p50_us for bucket in end] for end in ends(curve)] for curve in record.sustained]
+    unit = unit_of(value for pair in halves for end in pair for value in end)
+    made = table("without a pause", f"first minute p50 {unit.name}", "last", "", left=1)
+    for curve, (first, last) in zip(record.sustained, halves, strict=True):
+        name = _name(curve)
+        made.add_row(name, unit.write(median(first)), unit.write(median(last)), finding(curve))
+    console.print(made)
+
+
 def _notes(console: Console, record: BenchRecord) -> None:
     """What is said of several rows is said once; what spoilt windows, by the worst row."""
     said: dict[str, list[str]] = {}
@@ -168,7 +185,7 @@ def _who(names: Sequence[str], rows: int) -> str:
     return f"{', '.join(names)}: " if len(names) <= NAMED else f"{len(names)} of {rows} rows: "
 
 
-def _name(row: Row | RowChange) -> str:
+def _name(row: Row | RowChange | Sustained) -> str:
     from edgecnn.measuring.measurement import row_name
 
     return row_name(row.model, row.target, row.precision, row.runtime, row.threads).removesuffix(", 1 thread")

@@ -166,6 +166,35 @@ class Unmeasured:
 
 
 @dataclass(frozen=True)
+class Bucket:
+    """Some seconds of a model that runs without a pause: their percentiles, and the device's readings at their end.
+
+    at_s: when they ended, since it began.
+    """
+
+    at_s: float
+    n: int
+    p50_us: float
+    p90_us: float
+    temperature_c: float | None
+    clock_mhz: float | None
+    throttled: int | None
+
+
+@dataclass(frozen=True)
+class Sustained:
+    """Latency over minutes of one model that runs alone."""
+
+    model: str
+    target: str
+    runtime: str
+    precision: str | None
+    threads: int
+    minutes: float
+    buckets: tuple[Bucket, ...]
+
+
+@dataclass(frozen=True)
 class BudgetCheck:
     """A recipe's budget, and what came of it. `met_by`: the fastest row that meets all of it; None where none does, and
     `failures` are then what the row that comes nearest missed.
@@ -194,4 +223,6 @@ class BenchRecord:
     """What became of the recipe's budget, where it was asked for."""
     advice: str = ""
     """What to ship on this device, in a paragraph."""
+    sustained: tuple[Sustained, ...] = ()
+    """Latency over minutes, where it was asked for."""
     schema: str = "edgecnn.bench/1"

@@ -20,7 +20,7 @@ from edgecnn.edge.measure.timing import MOST
 from edgecnn.edge.runtimes import Runtime
 from edgecnn.errors import DeviceError, LinkLost, MissingExtra, UnusableFile
 from edgecnn.measuring.cooling import cool_down
-from edgecnn.measuring.measurement import Protocol, Window
+from edgecnn.measuring.measurement import Protocol, Window, row_name
 from edgecnn.measuring.monitor import Limits, Watch
 from edgecnn.measuring.place import HERE, Place
 from edgecnn.measuring.subject import Subject
@@ -39,6 +39,12 @@ class Entry:
     subject: Subject
     runtime: Runtime
     threads: int
+
+    @property
+    def name(self) -> str:
+        """What its row is called."""
+        subject = self.subject
+        return row_name(subject.name, subject.target, subject.precision, self.runtime.name, self.threads)
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,13 @@ from edgecnn.errors import UsageError
 from edgecnn.measuring.advice import advise
 from edgecnn.measuring.budget import check_budget
 from edgecnn.measuring.counting import CountRecord
-from edgecnn.measuring.measurement import BenchRecord, Protocol, Row, row_name, within
+from edgecnn.measuring.measurement import BenchRecord, Protocol, Row, Sustained, row_name, within
 from edgecnn.measuring.monitor import Monitor, Watching
 from edgecnn.measuring.rows import make_row, unmeasured
 from edgecnn.measuring.subject import Subject
+from edgecnn.measuring.sustained import sustain
 from edgecnn.measuring.turns import Entry, Measured, measure
+from edgecnn.measuring.validity import NOW
 from edgecnn.records import write_json
 from edgecnn.remote.profiles import load_profile
 from edgecnn.verbs.budgets import find_budget
@@ -43,6 +45,7 @@ def bench(
     input_size: tuple[int, int] | None = None,
     device: str | None = None,
     out: Path | None = None,
+    sustained_min: float | None = None,
     check: bool = False,
     watching: Watching | None = None,
     message: Callable[[str], None] = lambda text: None,
@@ -55,6 +58,7 @@ def bench(
     device: the profile of a device, on which they are measured over SSH in the engines that its profile names; None is
     this machine.
     out: the record's file; by default in the models' run, or in bench/ here. A plot is written beside it.
+    sustained_min: afterwards each row runs alone for so many minutes, for the curve over time.
     check: hold the rows against the budget of the models' recipe; the record says what came of it.
     watching: what reads the device's temperature, clock and throttling, and its limits; None is what its profile says.
     Windows that heat, throttling, a low clock, swapping or other work has spoilt are measured again, after the device
@@ -86,12 +90,17 @@ def bench(
     with placed(profile, subjects, message) as place, Monitor(watching.sensors, place) as watch:
         protocol = replace(within(seconds), together=place.together())
         found = measure(entries, protocol, input_size, message, watch=watch, limits=watching.limits, place=place)
+        good = [measured.entry for measured in found if measured.failed is None]
+        curves: Sequence[Sustained] = ()
+        if sustained_min is not None:
+            how = protocol, input_size, message
+            curves = sustain(good, *how, minutes=sustained_min, watch=watch, limits=watching.limits, place=place)
     record = _record(found, protocol, name)
-    record = replace(record, advice=advise(record))
+    record = replace(record, advice=advise(record), sustained=tuple(curves))
     if found_budget is not None:
         record = replace(record, budget=check_budget(found_budget.budget, record.rows))
     _write(record, path, message)
-    _plot(record, path.with_suffix(".png"), message)
+    _plot(record, path, message)
     return record
 
 
@@ -171,14 +180,33 @@ def _write(record: BenchRecord | CountRecord, path: Path, message: Callable[[str
 
 
 def _plot(record: BenchRecord, path: Path, message: Callable[[str], None]) -> None:
+    """What models cost, beside the record, and where there are any, their curves over minutes."""
+    costs, curves = path.with_suffix(".png"), path.with_name(f"{path.stem}-sustained.png")
     try:
-        plots.costs([_cost(row, record) for row in record.rows], _title(record), path)
+        plots.costs([_cost(row, record) for row in record.rows], _title(record), costs)
+        message(f"plot: {costs}")
+        if record.sustained:
+            plots.sustained([_course(curve, record) for curve in record.sustained], _title(record), curves)
+            message(f"plot: {curves}")
     except ModuleNotFoundError as error:
         if error.name is None or error.name.split(".")[0] != "matplotlib":
             raise
         message("no plot: matplotlib is not installed; pip install 'edgecnn[train]'")
-    else:
-        message(f"plot: {path}")
+
+
+def _course(curve: Sustained, record: BenchRecord) -> plots.Course:
+    name = row_name(curve.model, curve.target, curve.precision, curve.runtime, curve.threads)
+    several = len({row.model for row in record.rows}) > 1
+    buckets = curve.buckets
+    return plots.Course(
+        name if several else name.removeprefix(f"{curve.model} "),
+        [bucket.at_s / 60 for bucket in buckets],
+        [bucket.p50_us for bucket in buckets],
+        [bucket.p90_us for bucket in buckets],
+        [bucket.temperature_c for bucket in buckets],
+        [bucket.clock_mhz for bucket in buckets],
+        [bool((bucket.throttled or 0) & NOW) for bucket in buckets],
+    )
 
 
 def _title(record: BenchRecord) -> str:

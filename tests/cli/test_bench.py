@@ -98,6 +98,16 @@ def test_malformed_files_end_in_a_sentence(form: str) -> None:
             refused(left, left.code, path.name)
 
 
+def test_a_curve_over_minutes() -> None:
+    left = edgecnn("bench", null_model(Path("a")), *QUICK, "--sustained", "0.02", "--out", "x.json")
+    assert left.code == 0, left.err
+    assert re.search(r"model\.null null in null .*in 0\.02 min", left.out)
+    assert Path("x-sustained.png").is_file()
+    (curve,) = json.loads(Path("x.json").read_text())["sustained"]
+    assert len(curve["buckets"]) >= 2
+    assert {"at_s", "n", "p50_us", "p90_us", "temperature_c", "clock_mhz", "throttled"} == set(curve["buckets"][0])
+
+
 # --- its budget ------------------------------------------------------------------------------------------------------
 
 

@@ -21,6 +21,12 @@ FILE = click.Path(path_type=Path)
 @click.option("--input-size", type=SIZE, help="For files that leave a picture's size open: 224, or HEIGHTxWIDTH.")
 @click.option("--device", metavar="NAME", help="Measure there, over SSH: a profile of `edgecnn devices list`.")
 @click.option("--out", type=FILE, help="The record's file (default: bench/DEVICE-TIME.json in the run, or here).")
+@click.option(
+    "--sustained",
+    type=click.FloatRange(min=0.01),
+    metavar="MIN",
+    help="Afterwards run each alone for so many minutes: does it slow down as the device gets hot?",
+)
 @click.option("--check", is_flag=True, help="Hold it against the recipe's budget; exit code 7 where nothing meets it.")
 @voice
 def bench(
@@ -31,6 +37,7 @@ def bench(
     input_size: tuple[int, int] | None,
     device: str | None,
     out: Path | None,
+    sustained: float | None,
     check: bool,
     voice: Voice,
 ) -> None:
@@ -59,6 +66,7 @@ def bench(
         input_size=input_size,
         device=device,
         out=out,
+        sustained_min=sustained,
         check=check,
         message=voice.message,
     )
