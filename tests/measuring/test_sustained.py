@@ -15,6 +15,7 @@ from edgecnn.errors import UnusableFile
 from edgecnn.measuring import sustained
 from edgecnn.measuring.measurement import Bucket, Protocol, Sustained
 from edgecnn.measuring.monitor import Limits
+from edgecnn.measuring.place import Place
 from edgecnn.measuring.subject import Subject
 from edgecnn.measuring.sustained import BUCKET_S, finding, slowed, sustain
 from edgecnn.measuring.turns import Entry
@@ -32,7 +33,7 @@ class Clock:
 class SlowingWorker:
     """A window takes its time on the clock; from the third minute on an inference takes twice as long."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, place: Place) -> None:
         self.path = path
 
     def __enter__(self) -> SlowingWorker:
