@@ -85,8 +85,6 @@ def ready(console: Console, record: SetupRecord) -> None:
     lines = [(name, version) for name, version in record.packages.items()]
     lines += [(name, "the system's") for name in record.system]
     console.print(rows(table("package", "version", left=2), lines))
-    for finding in record.findings:
-        _line(console, f"note: {finding}")
     what = f"installed {', '.join(record.installed)}" if record.installed else "nothing to do"
     sent = f", {record.uploaded_bytes / 1e6:.1f} MB sent" if record.uploaded_bytes else ""
     size = f"{record.environment_bytes / 1e6:.0f} MB"

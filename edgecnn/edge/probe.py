@@ -59,7 +59,7 @@ def main() -> None:
         "has_venv": importlib.util.find_spec("venv") is not None,
         "glibc": glibc(),
         "page_bytes": os.sysconf("SC_PAGE_SIZE"),
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": os.cpu_count() or 1,
         "processor": processor(),
         "flags": sorted(set((cpuinfo().get("flags") or cpuinfo().get("features") or "").split())),
         "model": model(),

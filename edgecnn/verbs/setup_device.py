@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from edgecnn.errors import UsageError
-from edgecnn.remote.advice import Finding, advise
 from edgecnn.remote.profiles import address_of, load_profile
 from edgecnn.remote.setup import default_runtimes, provision
 from edgecnn.remote.ssh import Connection
@@ -27,7 +26,6 @@ class SetupRecord:
     installed: tuple[str, ...]
     uploaded_bytes: int
     environment_bytes: int
-    findings: tuple[Finding, ...]
     schema: str = "edgecnn.devices/1"
 
 
@@ -60,5 +58,4 @@ def setup_device(
         tuple(map(str, done.installed)),
         done.uploaded_bytes,
         done.environment_bytes,
-        advise(done.probe).findings,
     )
