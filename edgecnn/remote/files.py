@@ -181,5 +181,6 @@ class _Upload:
         self._connection.check(code, said)
         if code == 127:
             return DeviceError(f"{self._host}: there is no {self._python} over there; install Python 3.10 or newer")
-        last = said.decode(errors="replace").strip().splitlines()[-1:] or [f"exit code {code}"]
+        silent = "it was killed over there" if code == 255 else f"exit code {code}"
+        last = said.decode(errors="replace").strip().splitlines()[-1:] or [silent]
         return DeviceError(f"{self._host}: an upload failed ({last[0]})")

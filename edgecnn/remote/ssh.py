@@ -35,6 +35,8 @@ CONNECTING_S = 25.0
 """For the whole way in: the name, the connection, the keys, the login."""
 USUAL_S = 25.0
 """For a short program over there."""
+QUIET_S = 0.5
+"""For a link with nothing in it to end as its `cat` does; a program that hangs over there keeps it open."""
 ENDING_S = 2.0
 LONGEST_SOCKET = 80
 """Of 108 bytes that the name of a Unix socket may have, ssh takes some for a name that it makes it under."""
@@ -98,7 +100,7 @@ class Connection:
 
     def close(self) -> None:
         """End the link and all that runs in it."""
-        self._end(ENDING_S)
+        self._end(QUIET_S)
 
     def _end(self, patience_s: float) -> None:
         with self._resources:  # whatever interrupts this, the rest is done
@@ -109,6 +111,9 @@ class Connection:
                 self._master.stdin.close()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._master.wait(patience_s)
+            self._master.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._master.wait(ENDING_S)
 
     def run(
         self,

@@ -98,7 +98,7 @@ def test_a_known_key_does_not_help_where_the_user_forgets_all(device: Loopback) 
 def test_without_our_option_the_key_would_pass(device: Loopback, monkeypatch: pytest.MonkeyPatch, option: str) -> None:
     """A planted fault: what the tests above are to find."""
     monkeypatch.delitem(ssh.OPTIONS, option)
-    device.forget()
+    device.know_another()
     with Connection(configure(device, "StrictHostKeyChecking no", "NoHostAuthenticationForLocalhost yes")):
         pass
 
