@@ -99,14 +99,34 @@ AT = {
 }
 
 
+IMPORTS = (
+    "import socket, sys, time; from pathlib import Path; from edgecnn.remote.address import Address\n"
+    "from edgecnn.remote.ssh import Connection; from edgecnn.remote.files import Parcel, upload\n"
+)
+
+
 @pytest.mark.parametrize("at", AT)
 def test_ctrl_c_leaves_nothing(device: Loopback, tmp_path: Path, at: str) -> None:
-    script = (
-        "import sys, time; from pathlib import Path; from edgecnn.remote.address import Address\n"
-        "from edgecnn.remote.ssh import Connection; from edgecnn.remote.files import Parcel, upload\n"
-        "with Connection(Address('loopback', config=Path(sys.argv[1]))) as connection:\n"
-        f"    print(1, flush=True); {AT[at]}"
+    interrupted(
+        f"{IMPORTS}with Connection(Address('loopback', config=Path(sys.argv[1]))) as connection:\n"
+        f"    print(1, flush=True); {AT[at]}",
+        device,
+        tmp_path,
     )
+
+
+def test_ctrl_c_while_it_connects_leaves_nothing(device: Loopback, tmp_path: Path) -> None:
+    interrupted(
+        f"{IMPORTS}with socket.create_server(('127.0.0.1', 0)) as silent:\n"
+        "    print(1, flush=True)\n"
+        "    with Connection(Address('loopback', silent.getsockname()[1], Path(sys.argv[1]))): pass",
+        device,
+        tmp_path,
+    )
+
+
+def interrupted(script: str, device: Loopback, tmp_path: Path) -> None:
+    """Run it until it prints, then press Ctrl-C."""
     with subprocess.Popen(
         [sys.executable, "-c", script, str(device.address.config)],
         stdout=subprocess.PIPE,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -15,7 +16,9 @@ from pathlib import Path
 
 import pytest
 
+from edgecnn.edge.measure.process import Open
 from edgecnn.errors import DeviceError
+from edgecnn.records import to_json
 from edgecnn.remote.address import Address
 from edgecnn.remote.ssh import Connection
 from tests.loopback import Loopback, loopback
@@ -29,6 +32,7 @@ BUSY = (
     + ("import sys; sys.stdout.flush()\nwhile True: time.sleep(0)")
 )
 """A program over there that computes for ever."""
+MEASURE = "from edgecnn.edge.measure.process import serve; serve()  # on a leash"
 NEAREST_SSHD = """
 pid=$PPID
 while ! grep -q ^sshd /proc/$pid/comm; do pid=$(cut -d' ' -f4 /proc/$pid/stat); done
@@ -187,6 +191,25 @@ def test_a_busy_program_over_there_ends_with_the_block(device: Loopback) -> None
     with Connection(device.address) as connection:
         process, pid = started(connection)
     with process:
+        assert eventually(lambda: not lives(pid))
+
+
+def test_the_measuring_process_ends_in_the_middle_of_its_work(device: Loopback) -> None:
+    model = next((REPO / "edgecnn/packaged").rglob("*int8*/*.tflite"))
+    wanted = Open(str(model), threads=1, input_size=None, warmup_s=3600.0, warmup_least=1)
+    python = [sys.executable, "-c", "import os; print(os.getpid(), flush=True)\n" + MEASURE]
+    with Connection(device.address) as connection:
+        process = connection.start(python, environment={"PYTHONPATH": str(REPO)})
+        assert process.stdin is not None
+        assert process.stdout is not None
+        pid = int(process.stdout.readline())
+        process.stdin.write(json.dumps({"do": "load_engine", "runtime": "litert"}).encode() + b"\n")
+        assert b"answer" in process.stdout.readline()
+        process.stdin.write(json.dumps({"do": "open", **to_json(wanted)}).encode() + b"\n")
+        time.sleep(1)
+        assert lives(pid)
+        with process:
+            process.kill()
         assert eventually(lambda: not lives(pid))
 
 
