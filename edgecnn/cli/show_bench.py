@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from edgecnn.cli.show import heading, percent, size, table
+from edgecnn.cli.show_profile import operators
 
 if TYPE_CHECKING:
     from edgecnn.measuring.counting import CountRecord
@@ -59,6 +60,9 @@ def benched(console: Console, record: BenchRecord) -> None:
         "beyond a process that has only loaded the runtime; load, first: opening the file, its first inference",
         style="dim",
     )
+    for row in record.rows:
+        if row.ops:
+            operators(console, row, _name(row))
     _sustained(console, record)
     _notes(console, record)
 

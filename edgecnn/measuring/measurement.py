@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from edgecnn.edge.measure.process import Machine
 from edgecnn.edge.measure.readings import Readings
+from edgecnn.edge.runtimes import OpTime
 
 
 @dataclass(frozen=True)
@@ -144,6 +145,8 @@ class Row:
     spoilt: tuple[SpoiltWindow, ...] = ()
     against: tuple[str, ...] = ()
     """Why it is invalid: those of the notes."""
+    ops: tuple[OpTime, ...] = ()
+    """What each operator took, where it was asked for and the engine tells."""
 
 
 def row_name(model: str, target: str, precision: str | None, runtime: str, threads: int) -> str:

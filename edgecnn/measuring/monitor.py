@@ -45,6 +45,15 @@ class Watch(Protocol):
         """Its readings now; DeviceError where it does not answer."""
 
 
+@dataclass(frozen=True)
+class Site:
+    """Where it is measured: a place, what says how that is, and what it must keep to."""
+
+    place: Place
+    watch: Watch
+    limits: Limits
+
+
 class Monitor:
     """A process on the device that reads its sensors when it is asked; LinkLost where the device can't be reached."""
 

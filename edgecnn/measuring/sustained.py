@@ -16,8 +16,7 @@ from edgecnn.edge.measure.timing import MOST
 from edgecnn.errors import DeviceError, LinkLost, MissingExtra, UnusableFile
 from edgecnn.measuring.cooling import cool_down
 from edgecnn.measuring.measurement import Bucket, Protocol, Sustained
-from edgecnn.measuring.monitor import Limits, Watch
-from edgecnn.measuring.place import HERE, Place
+from edgecnn.measuring.monitor import Site
 from edgecnn.measuring.turns import EVERY_S, Entry, patience_s
 from edgecnn.measuring.validity import NOW
 from edgecnn.measuring.worker import Worker
@@ -33,25 +32,22 @@ def sustain(
     entries: Sequence[Entry],
     protocol: Protocol,
     size: tuple[int, int] | None,
-    message: Callable[[str], None],
-    *,
     minutes: float,
-    watch: Watch,
-    limits: Limits,
-    place: Place = HERE,
-) -> list[Sustained]:
+    site: Site,
+    message: Callable[[str], None],
+) -> tuple[Sustained, ...]:
     """Run each entry alone for so many minutes; what can't be run is left out: `measure` has said why.
 
-    Between two entries the device cools down, for `protocol.cooling_s` at most. Raises DeviceError where `watch` says
-    nothing any more.
+    Between two entries the device cools down, for `protocol.cooling_s` at most. Raises DeviceError where its watch
+    says nothing any more, LinkLost where its place can't be reached.
     """
     found = []
     for number, entry in enumerate(entries):
         if number:
-            cool_down(watch, limits, protocol, protocol.cooling_s, message)
+            cool_down(site.watch, site.limits, protocol, protocol.cooling_s, message)
         message(f"{entry.name}: alone for {minutes:g} min, {number + 1} of {len(entries)}")
         try:
-            buckets = _run(entry, protocol, size, minutes * 60, place, watch, message)
+            buckets = _run(entry, protocol, size, minutes * 60, site, message)
         except LinkLost:
             raise
         except (DeviceError, MissingExtra, UnusableFile) as error:
@@ -63,7 +59,7 @@ def sustain(
                 subject.name, subject.target, entry.runtime.name, subject.precision, entry.threads, minutes, buckets
             )
         )
-    return found
+    return tuple(found)
 
 
 def slowed(curve: Sustained) -> float:
@@ -108,12 +104,13 @@ def _run(
     protocol: Protocol,
     size: tuple[int, int] | None,
     seconds: float,
-    place: Place,
-    watch: Watch,
+    site: Site,
     message: Callable[[str], None],
 ) -> tuple[Bucket, ...]:
-    wanted = Open(place.path_there(entry.subject.path), entry.threads, size, protocol.warmup_s, protocol.warmup_least)
-    with Worker(entry.subject.path, place) as worker:
+    wanted = Open(
+        site.place.path_there(entry.subject.path), entry.threads, size, protocol.warmup_s, protocol.warmup_least
+    )
+    with Worker(entry.subject.path, site.place) as worker:
         worker.load_engine(entry.runtime.name)
         fastest_us = worker.open(wanted, patience_s(entry, protocol)).fastest_us
         count = min(MOST, max(1, round(min(PIECE_S, seconds) * 1e6 / fastest_us)))
@@ -123,7 +120,7 @@ def _run(
         while (spent := time.monotonic() - began) < seconds:
             until = began + min(spent + min(BUCKET_S, seconds / 2), seconds)
             samples = _samples(worker, count, patience, until)
-            buckets.append(_bucket(time.monotonic() - began, samples, watch.read()))
+            buckets.append(_bucket(time.monotonic() - began, samples, site.watch.read()))
             if time.monotonic() - said >= EVERY_S:
                 said = time.monotonic()
                 message(f"{said - began:.0f} of {seconds:.0f} s")

@@ -21,8 +21,8 @@ from edgecnn.edge.runtimes import Runtime
 from edgecnn.errors import DeviceError, LinkLost, MissingExtra, UnusableFile
 from edgecnn.measuring.cooling import cool_down
 from edgecnn.measuring.measurement import Protocol, Window, row_name
-from edgecnn.measuring.monitor import Limits, Watch
-from edgecnn.measuring.place import HERE, Place
+from edgecnn.measuring.monitor import Limits, Site, Watch
+from edgecnn.measuring.place import Place
 from edgecnn.measuring.subject import Subject
 from edgecnn.measuring.validity import SLOW, Verdict, busy_window, cool, spoilt, swapped
 from edgecnn.measuring.worker import Worker
@@ -177,26 +177,23 @@ def measure(
     entries: Sequence[Entry],
     protocol: Protocol,
     size: tuple[int, int] | None,
+    site: Site,
     message: Callable[[str], None],
-    *,
-    watch: Watch,
-    limits: Limits,
-    place: Place = HERE,
 ) -> list[Measured]:
-    """Measure all entries at a place, at most `protocol.together` at a time; what fails carries its reason.
+    """Measure all entries at a site, at most `protocol.together` at a time; what fails carries its reason.
 
     A row takes `protocol.seconds`, and where the device has to cool down `protocol.cooling_s` besides. Raises
-    DeviceError where `watch` says nothing any more, or the place can't be reached.
+    DeviceError where its watch says nothing any more, LinkLost where its place can't be reached.
     """
     found: list[Measured] = []
-    device = Device(watch, limits, watch.read())
+    device = Device(site.watch, site.limits, site.watch.read())
     for first in range(0, len(entries), protocol.together):
         group = [Measured(entry) for entry in entries[first : first + protocol.together]]
         with ExitStack() as stack:
             workers = []
             for measured in group:  # one after the other: starting one would disturb what another reads at opening
-                workers.append(stack.enter_context(Worker(measured.entry.subject.path, place)))
-                _open(measured, workers[-1], protocol, size, place)
+                workers.append(stack.enter_context(Worker(measured.entry.subject.path, site.place)))
+                _open(measured, workers[-1], protocol, size, site.place)
             _rounds(list(zip(group, workers, strict=True)), protocol, device, message)
         found += group
     return found

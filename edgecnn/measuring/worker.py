@@ -14,6 +14,7 @@ import numpy as np
 from edgecnn.edge.child import answered, death
 from edgecnn.edge.measure.instructions import Instructions
 from edgecnn.edge.measure.process import Answers, Engine, Open, Opened, Turn
+from edgecnn.edge.runtimes import Profile
 from edgecnn.errors import DeviceError, MissingExtra, UnusableFile
 from edgecnn.measuring.conversation import Astray, Conversation, Ended, Silent
 from edgecnn.measuring.place import HERE, Place
@@ -65,6 +66,10 @@ class Worker:
         """Time `count` inferences: what happened meanwhile, and int64 [count] nanoseconds."""
         turn = from_json(Turn, self._ask({"do": "window", "count": count}, seconds))
         return turn, np.frombuffer(self._take(8 * count, seconds), np.int64)
+
+    def profile(self, runs: int, seconds: float) -> Profile:
+        """What each operator takes, over so many runs."""
+        return from_json(Profile, self._ask({"do": "profile", "runs": runs}, seconds))
 
     def count(self, n: int, warmup: int, seconds: float) -> Instructions:
         """Count the instructions of `n` inferences; DeviceError where nothing counts them there."""

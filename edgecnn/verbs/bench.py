@@ -17,7 +17,8 @@ from edgecnn.measuring.advice import advise
 from edgecnn.measuring.budget import check_budget
 from edgecnn.measuring.counting import CountRecord
 from edgecnn.measuring.measurement import BenchRecord, Protocol, Row, Sustained, row_name, within
-from edgecnn.measuring.monitor import Monitor, Watching
+from edgecnn.measuring.monitor import Monitor, Site, Watching
+from edgecnn.measuring.profiling import profile_each, profiled
 from edgecnn.measuring.rows import make_row, unmeasured
 from edgecnn.measuring.subject import Subject
 from edgecnn.measuring.sustained import sustain
@@ -25,7 +26,7 @@ from edgecnn.measuring.turns import Entry, Measured, measure
 from edgecnn.measuring.validity import NOW
 from edgecnn.records import write_json
 from edgecnn.remote.profiles import load_profile
-from edgecnn.verbs.budgets import find_budget
+from edgecnn.verbs.budgets import Found, find_budget
 from edgecnn.verbs.counted import count_on
 from edgecnn.verbs.reached import placed, watching_of
 from edgecnn.verbs.subjects import find_subjects, run_of
@@ -46,6 +47,7 @@ def bench(
     device: str | None = None,
     out: Path | None = None,
     sustained_min: float | None = None,
+    profile: bool = False,
     check: bool = False,
     watching: Watching | None = None,
     message: Callable[[str], None] = lambda text: None,
@@ -59,6 +61,7 @@ def bench(
     this machine.
     out: the record's file; by default in the models' run, or in bench/ here. A plot is written beside it.
     sustained_min: afterwards each row runs alone for so many minutes, for the curve over time.
+    profile: afterwards time the operators of each row, where its engine tells.
     check: hold the rows against the budget of the models' recipe; the record says what came of it.
     watching: what reads the device's temperature, clock and throttling, and its limits; None is what its profile says.
     Windows that heat, throttling, a low clock, swapping or other work has spoilt are measured again, after the device
@@ -70,35 +73,35 @@ def bench(
     """
     given: list[str | Path | None] = [models] if models is None or isinstance(models, str | Path) else [*models]
     subjects = find_subjects(given or [None], message)
-    profile = load_profile(device) if device is not None else None
-    asked = runtimes or (profile.runtimes if profile is not None else ())
+    about = load_profile(device) if device is not None else None
+    asked = runtimes or (about.runtimes if about is not None else ())
     entries = _entries(subjects, [find_runtime(name) for name in asked], threads)
     name = device or _here()
-    if check and profile is not None and profile.emulated:
+    if check and about is not None and about.emulated:
         raise UsageError(f"{name} is emulated: it has no times to hold a budget against")
     found_budget = find_budget(subjects) if check else None
     if found_budget is not None:
-        found_budget.check_device({name} if profile is not None else {name, LOCAL})
+        found_budget.check_device({name} if about is not None else {name, LOCAL})
     path = out or _place(subjects, name)
     _check_place(path)
-    if profile is not None and profile.emulated:
-        counted = count_on(profile, subjects, entries, input_size, message)
+    if about is not None and about.emulated:
+        counted = count_on(about, subjects, entries, input_size, message)
         _write(counted, path, message)
         return counted
     message(f"measuring {len(entries)} row{'s' if len(entries) > 1 else ''}, up to {seconds:g} s each")
-    watching = watching or watching_of(profile)
-    with placed(profile, subjects, message) as place, Monitor(watching.sensors, place) as watch:
+    watching = watching or watching_of(about)
+    with placed(about, subjects, message) as place, Monitor(watching.sensors, place) as watch:
         protocol = replace(within(seconds), together=place.together())
-        found = measure(entries, protocol, input_size, message, watch=watch, limits=watching.limits, place=place)
+        site = Site(place, watch, watching.limits)
+        found = measure(entries, protocol, input_size, site, message)
+        record = _record(found, protocol, name, found_budget)
         good = [measured.entry for measured in found if measured.failed is None]
-        curves: Sequence[Sustained] = ()
         if sustained_min is not None:
-            how = protocol, input_size, message
-            curves = sustain(good, *how, minutes=sustained_min, watch=watch, limits=watching.limits, place=place)
-    record = _record(found, protocol, name)
-    record = replace(record, advice=advise(record), sustained=tuple(curves))
-    if found_budget is not None:
-        record = replace(record, budget=check_budget(found_budget.budget, record.rows))
+            write_json(path, record)  # the minutes that follow may end otherwise than they should
+            record = replace(record, sustained=sustain(good, protocol, input_size, sustained_min, site, message))
+        if profile:
+            profiles = profile_each(good, protocol, input_size, place, message)
+            record = replace(record, rows=tuple(map(profiled, record.rows, profiles)))
     _write(record, path, message)
     _plot(record, path, message)
     return record
@@ -126,7 +129,7 @@ def _entries(subjects: Sequence[Subject], asked: Sequence[Runtime], threads: Seq
 # --- the record ------------------------------------------------------------------------------------------------------
 
 
-def _record(found: Sequence[Measured], protocol: Protocol, device: str) -> BenchRecord:
+def _record(found: Sequence[Measured], protocol: Protocol, device: str, found_budget: Found | None) -> BenchRecord:
     machine = next((measured.engine.machine for measured in found if measured.engine is not None), None)
     rows = tuple(make_row(measured, protocol) for measured in found if measured.failed is None)
     if not rows or machine is None:
@@ -135,7 +138,7 @@ def _record(found: Sequence[Measured], protocol: Protocol, device: str) -> Bench
     versions: dict[str, str] = {"edgecnn": __version__}
     for measured in found:
         versions.update(measured.engine.versions if measured.engine is not None else {})
-    return BenchRecord(
+    record = BenchRecord(
         device,
         rows,
         tuple(unmeasured(measured) for measured in found if measured.failed is not None),
@@ -143,7 +146,9 @@ def _record(found: Sequence[Measured], protocol: Protocol, device: str) -> Bench
         machine,
         versions,
         datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        None if found_budget is None else check_budget(found_budget.budget, rows),
     )
+    return replace(record, advice=advise(record))
 
 
 # --- files -----------------------------------------------------------------------------------------------------------

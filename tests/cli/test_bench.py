@@ -108,6 +108,15 @@ def test_a_curve_over_minutes() -> None:
     assert {"at_s", "n", "p50_us", "p90_us", "temperature_c", "clock_mhz", "throttled"} == set(curve["buckets"][0])
 
 
+def test_operators() -> None:
+    left = edgecnn("bench", null_model(Path("a")), *QUICK, "--profile", "--out", "x.json")
+    assert left.code == 0, left.err
+    assert re.search(r"model\.null null in null: 2 operators, .* 50 % of it in integers", left.out)
+    assert re.search(r"distances +Sub +numpy_f64 +[\d.]+ +50 +no", left.out)
+    (found,) = json.loads(Path("x.json").read_text())["rows"]
+    assert [set(op) for op in found["ops"]] == [{"name", "type", "kernel", "us", "integer"}] * 2
+
+
 # --- its budget ------------------------------------------------------------------------------------------------------
 
 

@@ -121,7 +121,7 @@ def test_it_has_the_parts(runtime: Runtime) -> None:
     assert isinstance(runtime.saturates_pairs, bool)
     pyproject = (Path(__file__).parents[2] / "pyproject.toml").read_text()
     assert re.search(rf"^{runtime.extra} = \[", pyproject, re.MULTILINE), "the extra that installs it exists"
-    for name in ("version", "open"):
+    for name in ("version", "open", "profile"):
         asked = list(inspect.signature(getattr(Runtime, name)).parameters)[1:]
         assert list(inspect.signature(getattr(runtime, name)).parameters) == asked, name
 

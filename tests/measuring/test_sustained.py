@@ -14,8 +14,8 @@ from edgecnn.edge.runtimes import Reading, find_runtime
 from edgecnn.errors import UnusableFile
 from edgecnn.measuring import sustained
 from edgecnn.measuring.measurement import Bucket, Protocol, Sustained
-from edgecnn.measuring.monitor import Limits
-from edgecnn.measuring.place import Place
+from edgecnn.measuring.monitor import Limits, Site
+from edgecnn.measuring.place import HERE, Place
 from edgecnn.measuring.subject import Subject
 from edgecnn.measuring.sustained import BUCKET_S, finding, slowed, sustain
 from edgecnn.measuring.turns import Entry
@@ -72,8 +72,8 @@ def _fakes(monkeypatch: pytest.MonkeyPatch) -> None:
 def run(*names: str, minutes: float = 4.0) -> tuple[list[Sustained], list[str]]:
     said: list[str] = []
     entries = [Entry(Subject(name, "null", None, Path(name), {}, 100), find_runtime("null"), 1) for name in names]
-    limits = Limits(throttles_at_c=80.0)
-    return sustain(entries, PROTOCOL, None, said.append, minutes=minutes, watch=Heating(), limits=limits), said
+    site = Site(HERE, Heating(), Limits(throttles_at_c=80.0))
+    return list(sustain(entries, PROTOCOL, None, minutes, site, said.append)), said
 
 
 def test_the_curve_of_a_device_that_gets_hot() -> None:

@@ -16,8 +16,8 @@ from edgecnn.edge.runtimes import Reading, find_runtime
 from edgecnn.errors import DeviceError, UnusableFile
 from edgecnn.measuring import turns
 from edgecnn.measuring.measurement import Protocol, Window
-from edgecnn.measuring.monitor import Limits
-from edgecnn.measuring.place import Place
+from edgecnn.measuring.monitor import Limits, Site
+from edgecnn.measuring.place import HERE, Place
 from edgecnn.measuring.subject import Subject
 from edgecnn.measuring.turns import Entry, Measured, measure, patience_s
 from edgecnn.metrics import Array
@@ -96,7 +96,7 @@ def entry(name: str, size: int = 1000) -> Entry:
 
 def run(*names: str, watch: Told | None = None, limits: Limits = LIMITS) -> list[Measured]:
     entries = [entry(name) for name in names]
-    return measure(entries, PROTOCOL, None, lambda text: None, watch=watch or Told(), limits=limits)
+    return measure(entries, PROTOCOL, None, Site(HERE, watch or Told(), limits), lambda text: None)
 
 
 def test_a_window_each_forwards_and_backwards() -> None:

@@ -27,6 +27,7 @@ FILE = click.Path(path_type=Path)
     metavar="MIN",
     help="Afterwards run each alone for so many minutes: does it slow down as the device gets hot?",
 )
+@click.option("--profile", is_flag=True, help="Afterwards time single operators, and see whether int8 ran as int8.")
 @click.option("--check", is_flag=True, help="Hold it against the recipe's budget; exit code 7 where nothing meets it.")
 @voice
 def bench(
@@ -38,6 +39,7 @@ def bench(
     device: str | None,
     out: Path | None,
     sustained: float | None,
+    profile: bool,
     check: bool,
     voice: Voice,
 ) -> None:
@@ -67,6 +69,7 @@ def bench(
         device=device,
         out=out,
         sustained_min=sustained,
+        profile=profile,
         check=check,
         message=voice.message,
     )

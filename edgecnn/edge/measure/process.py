@@ -5,6 +5,7 @@ A request is a line of JSON on stdin, an answer a line of JSON on stdout, in thi
     {"do": "load_engine", "runtime": NAME}          -> an `Engine`: the process is import-only so far
     {"do": "open", "path", "threads", ...}          -> an `Opened`, after a warm-up
     {"do": "window", "count": N}                    -> a `Turn`, and behind the line N samples: int64, nanoseconds
+    {"do": "profile", "runs": N}                    -> a `Profile`: what each operator takes, in a session of its own
     {"do": "count", "n": N, "warmup": N}            -> an `Instructions`, where something counts them
     {"do": "classify", "shape": [N, H, W, 3]}       -> an `Answers`, and behind the line its values; behind the request
                                                        N pictures: uint8 RGB
@@ -37,7 +38,7 @@ from edgecnn.edge.measure.inputs import filled
 from edgecnn.edge.measure.instructions import Instructions, count_inferences
 from edgecnn.edge.measure.load import Load, between, read_counters
 from edgecnn.edge.measure.memory import peak_rss_mib
-from edgecnn.edge.runtimes import Array, Reading, Runtime, Session, find_runtime
+from edgecnn.edge.runtimes import Array, Profile, Reading, Runtime, Session, find_runtime
 from edgecnn.records import from_json, to_json
 
 
@@ -109,6 +110,7 @@ class Server:
         self.behind = memoryview(b"")
         self._runtime: Runtime | None = None
         self._session: Session | None = None
+        self._opened: Open | None = None
         self._arrays: list[Array] = []
         self._samples = array("q", bytes(8 * timing.MOST))
 
@@ -141,7 +143,7 @@ class Server:
         session.run(*self._arrays)
         first = perf_counter_ns() - started
         fastest = timing.warm_up(session, self._arrays, wanted.warmup_s, wanted.warmup_least)
-        self._session = session
+        self._session, self._opened = session, wanted
         return Opened((loaded - began) / 1e6, first / 1e3, fastest / 1e3, arena)
 
     def window(self, request: Mapping[str, Any]) -> Turn:
@@ -166,6 +168,12 @@ class Server:
         values = np.concatenate([self._session.run(images[i : i + 1]) for i in range(count)])
         self.behind = memoryview(values.tobytes())
         return Answers(values.dtype.name, values.shape)
+
+    def profile(self, request: Mapping[str, Any]) -> Profile:
+        """What each operator takes, as far as the engine tells."""
+        assert self._runtime is not None, "load_engine comes first"
+        assert self._opened is not None, "open comes next"
+        return self._runtime.profile(Path(self._opened.path), self._opened.threads, self._arrays, request["runs"])
 
 
 def this_machine() -> Machine:

@@ -5,7 +5,7 @@ A new engine is one file here with `RUNTIME`, an object that has the parts of `R
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -45,6 +45,35 @@ class Reading:
     reason: str | None = None
 
 
+@dataclass(frozen=True)
+class OpTime:
+    """What one operator took, as its engine ran it: fused, reordered, with what it put between.
+
+    us: of one inference. kernel: what the engine says of its implementation; empty where it says nothing. integer:
+    whether it computed with integers; None where the engine does not tell.
+    """
+
+    name: str
+    type: str
+    kernel: str
+    us: float
+    integer: bool | None
+
+
+@dataclass(frozen=True)
+class Profile:
+    """The operators of a model in the order in which they ran, or the reason why they could not be had."""
+
+    ops: tuple[OpTime, ...]
+    reason: str | None = None
+
+
+def typical_us(durations_us: Sequence[float]) -> float:
+    """The mean of all but the slowest tenth: engines count in whole microseconds, and are put off now and then."""
+    kept = sorted(durations_us)[: max(1, len(durations_us) * 9 // 10)]
+    return sum(kept) / len(kept)
+
+
 class Session(Protocol):
     """A model file that is open and ready."""
 
@@ -74,6 +103,9 @@ class Runtime(Protocol):
 
     def open(self, path: Path, threads: int) -> Session:
         """Open a model file; UnusableFile where the engine refuses it, MissingExtra without the engine."""
+
+    def profile(self, path: Path, threads: int, arrays: Sequence[Array], runs: int) -> Profile:
+        """What each operator of a file takes, over so many runs and one before; raises what `open` raises."""
 
 
 def all_runtimes() -> Mapping[str, Runtime]:

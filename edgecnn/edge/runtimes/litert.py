@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from edgecnn.edge.runtimes import Array, Port, Reading
+from edgecnn.edge.runtimes import Array, Port, Profile, Reading
 from edgecnn.errors import MissingExtra, UnusableFile
 
 LIBRARIES = (("ai_edge_litert.interpreter", "ai-edge-litert"), ("tflite_runtime.interpreter", "tflite-runtime"))
@@ -97,6 +97,10 @@ class LiteRT:
         except (ValueError, RuntimeError) as error:
             raise UnusableFile(f"{path}: LiteRT can't open it ({str(error).splitlines()[0]})") from error
         return LiteRTSession(interpreter)
+
+    def profile(self, path: Path, threads: int, arrays: Sequence[Array], runs: int) -> Profile:
+        """Absent: from Python, the interpreter does not tell, and XNNPACK is one operator to it."""
+        return Profile((), "LiteRT's Python interpreter does not tell what an operator takes")
 
 
 @contextlib.contextmanager

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import json
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from edgecnn.edge.runtimes import Array, Port, Reading
+from edgecnn.edge.runtimes import Array, OpTime, Port, Profile, Reading, typical_us
 from edgecnn.errors import MissingExtra, UnusableFile
 
 
@@ -54,15 +56,57 @@ class OnnxRuntime:
 
     def open(self, path: Path, threads: int) -> OnnxRuntimeSession:
         """Open with all graph optimizations; the library's refusal is UnusableFile."""
-        engine = library()
-        options = engine.SessionOptions()
-        options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-        options.log_severity_level = 3
-        try:
-            session = engine.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        except Exception as error:
-            raise UnusableFile(f"{path}: ONNX Runtime can't open it ({str(error).splitlines()[0]})") from error
-        return OnnxRuntimeSession(session)
+        return OnnxRuntimeSession(_open(path, _options(threads)))
+
+    def profile(self, path: Path, threads: int, arrays: Sequence[Array], runs: int) -> Profile:
+        """From the trace that the library writes: an event for each node and run."""
+        import tempfile
+
+        with tempfile.TemporaryDirectory() as folder:
+            options = _options(threads)
+            options.enable_profiling = True
+            options.profile_file_prefix = str(Path(folder) / "trace")
+            opened = _open(path, options)
+            session = OnnxRuntimeSession(opened)
+            for _ in range(runs + 1):
+                session.run(*arrays)
+            events = json.loads(Path(opened.end_profiling()).read_bytes())
+        taken: dict[str, list[Mapping[str, Any]]] = {}
+        for event in events:
+            if event.get("cat") == "Node" and event["name"].endswith(KERNEL):
+                taken.setdefault(f"{event['args'].get('node_index')} {event['name']}", []).append(event)
+        return Profile(tuple(map(_op_time, taken.values())))
+
+
+KERNEL = "_kernel_time"
+"""How the events of the trace are called that are about a node's computation."""
+INTEGERS = {"uint8", "int8", "int32"}
+
+
+def _op_time(events: Sequence[Mapping[str, Any]]) -> OpTime:
+    """A node from its events, a run each; integer where its first input and its output both are."""
+    first = events[0]
+    about, name = first["args"], first["name"].removesuffix(KERNEL)
+    sides = [next(iter(shapes[0]), "") if shapes else "" for shapes in map(about.get, SIDES)]
+    us = typical_us([float(event["dur"]) for event in events[1:] or events])
+    return OpTime(name, about["op_name"], about.get("provider", ""), us, all(side in INTEGERS for side in sides))
+
+
+SIDES = ("input_type_shape", "output_type_shape")
+
+
+def _options(threads: int) -> Any:
+    options = library().SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    options.log_severity_level = 3
+    return options
+
+
+def _open(path: Path, options: Any) -> Any:
+    try:
+        return library().InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        raise UnusableFile(f"{path}: ONNX Runtime can't open it ({str(error).splitlines()[0]})") from error
 
 
 def library() -> Any:

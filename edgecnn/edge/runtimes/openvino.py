@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import re
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from edgecnn.edge.runtimes import Array, Port, Reading
+from edgecnn.edge.runtimes import Array, OpTime, Port, Profile, Reading, typical_us
 from edgecnn.errors import MissingExtra, UnusableFile, reason
 
 SETTINGS = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
@@ -51,13 +53,38 @@ class OpenVINO:
 
     def open(self, path: Path, threads: int) -> OpenVINOSession:
         """Compile for latency; the library's refusal is UnusableFile."""
-        engine = library()
-        settings = {**SETTINGS, "INFERENCE_NUM_THREADS": threads}
-        try:
-            compiled = engine.Core().compile_model(str(path), "CPU", settings)
-        except RuntimeError as error:
-            raise UnusableFile(f"{path}: OpenVINO can't open it ({reason(error)})") from error
-        return OpenVINOSession(compiled)
+        return OpenVINOSession(_compiled(path, {**SETTINGS, "INFERENCE_NUM_THREADS": threads}))
+
+    def profile(self, path: Path, threads: int, arrays: Sequence[Array], runs: int) -> Profile:
+        """From the plugin's counters: an operator's kernel ends with the type that it computes in (`..._i8`)."""
+        settings = {**SETTINGS, "INFERENCE_NUM_THREADS": threads, "PERF_COUNT": "YES"}
+        request = _compiled(path, settings).create_infer_request()
+        taken: dict[str, list[Any]] = {}
+        for run in range(runs + 1):
+            request.infer(list(arrays), share_inputs=True)
+            for counter in request.profiling_info if run else ():
+                if str(counter.status).endswith(".EXECUTED"):
+                    taken.setdefault(counter.node_name, []).append(counter)
+        return Profile(tuple(map(_op_time, taken.values())))
+
+
+INTEGER = re.compile(r"_[iu](8|4|16|32)$", re.IGNORECASE)
+FLOAT = re.compile(r"_(f|bf)(16|32|64)$", re.IGNORECASE)
+
+
+def _op_time(counters: Sequence[Any]) -> OpTime:
+    """An operator from its counters, a run each."""
+    first, kernel = counters[0], counters[0].exec_type
+    integer = True if INTEGER.search(kernel) else False if FLOAT.search(kernel) else None
+    us = typical_us([counter.real_time.total_seconds() * 1e6 for counter in counters])
+    return OpTime(first.node_name, first.node_type, kernel, us, integer)
+
+
+def _compiled(path: Path, settings: Mapping[str, Any]) -> Any:
+    try:
+        return library().Core().compile_model(str(path), "CPU", settings)
+    except RuntimeError as error:
+        raise UnusableFile(f"{path}: OpenVINO can't open it ({reason(error)})") from error
 
 
 def library() -> Any:
