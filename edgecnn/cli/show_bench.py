@@ -60,6 +60,7 @@ def benched(console: Console, record: BenchRecord) -> None:
         "beyond a process that has only loaded the runtime; load, first: opening the file, its first inference",
         style="dim",
     )
+    _device(console, record)
     for row in record.rows:
         if row.ops:
             operators(console, row, _name(row))
@@ -118,6 +119,16 @@ def _fitting(columns: dict[str, list[str]], width: int) -> dict[str, list[str]]:
             break
         kept.pop(least, None)
     return kept
+
+
+def _device(console: Console, record: BenchRecord) -> None:
+    """How hot and slow the device was at worst, where it says."""
+    from edgecnn.measuring.cooling import state
+    from edgecnn.measuring.validity import worst
+
+    readings = worst([row.during for row in record.rows if row.during is not None])
+    if readings is not None and (readings.temperature_c is not None or readings.clock_mhz is not None):
+        console.print(f"the device meanwhile, at worst: {state(readings)}", style="dim")
 
 
 def _sustained(console: Console, record: BenchRecord) -> None:

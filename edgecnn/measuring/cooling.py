@@ -6,9 +6,10 @@ import time
 from collections.abc import Callable
 
 from edgecnn.edge.measure.readings import Readings
+from edgecnn.edge.measure.sensors import NOW
 from edgecnn.measuring.measurement import Protocol
 from edgecnn.measuring.monitor import Limits, Watch
-from edgecnn.measuring.validity import NOW, bit_names, cool
+from edgecnn.measuring.validity import bit_names, cool
 
 POLL_S = 2.0
 """Between two looks at the sensors."""

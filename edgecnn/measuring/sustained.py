@@ -12,13 +12,13 @@ import numpy as np
 
 from edgecnn.edge.measure.process import Open
 from edgecnn.edge.measure.readings import Readings
+from edgecnn.edge.measure.sensors import NOW
 from edgecnn.edge.measure.timing import MOST
 from edgecnn.errors import DeviceError, LinkLost, MissingExtra, UnusableFile
 from edgecnn.measuring.cooling import cool_down
 from edgecnn.measuring.measurement import Bucket, Protocol, Sustained
 from edgecnn.measuring.monitor import Site
 from edgecnn.measuring.turns import EVERY_S, Entry, patience_s
-from edgecnn.measuring.validity import NOW
 from edgecnn.measuring.worker import Worker
 from edgecnn.metrics import Array
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from edgecnn.edge.measure.load import Load
 from edgecnn.edge.measure.readings import Readings
+from edgecnn.edge.measure.sensors import NOW
 from edgecnn.measuring.measurement import Busy, Protocol, too_busy
 from edgecnn.measuring.monitor import Limits
 
@@ -15,7 +16,6 @@ BITS = {0: "undervoltage", 1: "clock capped", 2: "throttled", 3: "soft temperatu
 
 Source: Raspberry Pi documentation, vcgencmd, get_throttled.
 """
-NOW = sum(1 << bit for bit in BITS)
 SINCE = NOW << 16
 TICK_S = 0.01
 """The system counts busy and stolen time in such steps, and a single one says nothing of a window."""

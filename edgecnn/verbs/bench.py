@@ -11,6 +11,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from edgecnn import __version__, plots
+from edgecnn.edge.measure.sensors import NOW
 from edgecnn.edge.runtimes import Runtime, all_runtimes, find_runtime
 from edgecnn.errors import UsageError
 from edgecnn.measuring.advice import advise
@@ -23,7 +24,6 @@ from edgecnn.measuring.rows import make_row, unmeasured
 from edgecnn.measuring.subject import Subject
 from edgecnn.measuring.sustained import sustain
 from edgecnn.measuring.turns import Entry, Measured, measure
-from edgecnn.measuring.validity import NOW
 from edgecnn.records import write_json
 from edgecnn.remote.profiles import load_profile
 from edgecnn.verbs.budgets import Found, find_budget

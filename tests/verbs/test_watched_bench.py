@@ -100,6 +100,31 @@ def test_fake_sensors_make_an_invalid_record_that_says_so_and_compare_refuses_it
     assert said in left.err
 
 
+def test_a_window_that_was_throttled_is_left_out_and_taken_again() -> None:
+    """From its fourth reading to its sixth the device holds itself back."""
+    watching = device()
+    counting = Path("vcgencmd").absolute()
+    counting.write_text(
+        "#!/bin/sh\n"
+        'if [ "$1" = get_throttled ]; then\n'
+        f"  echo x >> {counting}.count; n=$(wc -l < {counting}.count)\n"
+        '  if [ "$n" -ge 4 ] && [ "$n" -le 6 ]; then echo throttled=0x4; else echo throttled=0x40000; fi\n'
+        'elif [ "$1" = governor ]; then echo performance\n'
+        'elif [ "$1" = measure_temp ]; then echo "temp=60.0\'C"\n'
+        'else echo "frequency(48)=1500000000"; fi\n'
+    )
+    model = null_model(Path("models"))
+    (row,) = bench(model, seconds=0.1, input_size=(8, 8), out=Path("x.json"), watching=watching).rows
+    assert row.valid
+    assert 1 <= len(row.spoilt) <= 2
+    assert row.spoilt[0].reasons == ("the device held itself back: throttled",)
+    assert (row.spoilt[0].temperature_c, row.spoilt[0].clock_mhz) == (60.0, 1500.0)
+    assert row.n == sum(window.n for window in row.windows), "never averaged in"
+    assert row.during is not None
+    assert row.during.throttled == 0x40000
+    assert any("windows spoilt" in note for note in row.notes)
+
+
 def test_what_it_waits_for_is_told() -> None:
     said: list[str] = []
     measured(said=said, measure_temp="temp=84.2'C")

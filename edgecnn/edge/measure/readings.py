@@ -28,6 +28,11 @@ HANGS_MOST = 3
 """A command that had to be killed so often is not started again."""
 CPU = Path("/sys/devices/system/cpu/cpu0")
 VMSTAT = Path("/proc/vmstat")
+OWN_MEANING = ("intel_pstate", "amd-pstate-epp")
+"""Drivers whose `powersave` raises the clock with the work, as elsewhere `schedutil` does.
+
+Source: Linux, admin-guide/pm/intel_pstate.rst, active mode; admin-guide/pm/amd-pstate.rst.
+"""
 
 
 @dataclass(frozen=True)
@@ -128,6 +133,10 @@ class Gauges:
         governor = machine.governor(self.places.cpu)
         if governor is None:
             missing["governor"] = f"there is none in {self.places.cpu} (virtual machines have none)"
+            return None
+        with suppress(OSError):
+            driver = (self.places.cpu / "cpufreq" / "scaling_driver").read_text(encoding="ascii").strip()
+            return f"{governor} of {driver}" if driver in OWN_MEANING else governor
         return governor
 
     # --- commands ----------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 import time
@@ -99,6 +100,17 @@ def test_what_linux_says_by_itself(tmp_path: Path) -> None:
     assert found.swapped_pages == 42
     assert found.clock_mhz is None, "the requested clock is not the real one"
     assert "1500 MHz were requested" in found.missing["clock_mhz"]
+
+
+@pytest.mark.parametrize(
+    ("driver", "expected"),
+    [("cpufreq-dt", "powersave"), ("intel_pstate", "powersave of intel_pstate"), ("intel_cpufreq", "powersave")],
+)
+def test_powersave_is_no_low_clock_in_every_driver(driver: str, expected: str, tmp_path: Path) -> None:
+    (tmp_path / "cpufreq").mkdir()
+    (tmp_path / "cpufreq/scaling_governor").write_text("powersave\n")
+    (tmp_path / "cpufreq/scaling_driver").write_text(driver + "\n")
+    assert Gauges({}, dataclasses.replace(NOWHERE, cpu=tmp_path)).read().governor == expected
 
 
 def test_the_watching_process_has_neither_numpy_nor_an_engine() -> None:
