@@ -181,10 +181,10 @@ def _invalid(console: Console, record: BenchRecord) -> None:
 
     rows = [row for row in record.rows if not row.valid]
     if rows:
-        worst = max(rows, key=lambda row: (row.busy.others or 0, row.busy.waited or 0))
+        busiest = max(rows, key=lambda row: (row.busy.others or 0, row.busy.waited or 0))
         held_back = [row for row in rows if not all(reason.startswith(BUSY) for reason in row.against)]
-        worst = held_back[0] if held_back else worst
-        again = "it is as it should be" if held_back else "the machine is idle"
+        worst = held_back[0] if held_back else busiest
+        again = "nothing holds the device back" if held_back else "the machine is idle"
         console.print(
             f"{len(rows)} of {len(record.rows)} rows are invalid (!), at worst: {'; '.join(worst.against)}. "
             f"Measure again when {again}",

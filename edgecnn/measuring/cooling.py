@@ -28,7 +28,7 @@ def cool_down(
         time.sleep(min(POLL_S, left))
         readings = watch.read()
     took = time.monotonic() - began
-    done = "has cooled down" if cool(readings, limits, protocol) else "is still too hot"
+    done = "has cooled down" if cool(readings, limits, protocol) else "is not as it should be"
     message(f"the device {done} after {took:.0f} s: {state(readings)}")
     return readings, took
 

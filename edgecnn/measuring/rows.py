@@ -103,10 +103,11 @@ def _spoilt_notes(measured: Measured) -> list[str]:
             counted.setdefault(re.sub(r"[\d.,]+", "#", reason), []).append(reason)
     states = worst([spoilt.after for spoilt in measured.spoilt])
     at = f" ({state(states)})" if states is not None and (states.temperature_c or states.clock_mhz) else ""
-    notes = []
-    for reasons in sorted(counted.values(), key=len, reverse=True):
-        notes.append(f"{reasons[0]}: {len(reasons)} of {taken} windows spoilt{at}")
-    return notes
+    most_first = sorted(counted.values(), key=len, reverse=True)
+    return [
+        f"{reasons[0]}: {len(reasons)} of {taken} windows spoilt{at if reasons is most_first[0] else ''}"
+        for reasons in most_first
+    ]
 
 
 def _remarks(measured: Measured, made_of: Measured, steady: bool) -> list[str]:
@@ -115,7 +116,7 @@ def _remarks(measured: Measured, made_of: Measured, steady: bool) -> list[str]:
     assert measured.engine is not None, "asked for rows only"
     n, cores = sum(window.n for window in made_of.windows), measured.engine.machine.cores
     remarks = []
-    if not steady:
+    if not steady and not measured.gave_up:  # more time would have brought nothing
         remarks.append("not steady (~) in the time given: a larger --seconds gives more")
     if measured.opened.arena.reason is not None:
         remarks.append(f"no arena_bytes: {measured.opened.arena.reason}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import time
@@ -9,7 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
+from edgecnn.cli import show_bench
+from edgecnn.edge.measure.readings import Readings
+from edgecnn.measuring.measurement import Row, SpoiltWindow, Window
 from edgecnn.packaged import HERE
 from edgecnn.records import write_json
 from tests.verbs.small_bench import null_model, record, row
@@ -96,6 +101,35 @@ def test_malformed_files_end_in_a_sentence(form: str) -> None:
         assert time.monotonic() - began < 60, "two runtimes, each with its limit of 4 s, on a busy machine"
         if left.code:
             refused(left, left.code, path.name)
+
+
+def printed(*rows: Row) -> str:
+    out = io.StringIO()
+    show_bench.benched(Console(file=out, width=120), record(*rows))
+    return out.getvalue()
+
+
+def test_what_is_wrong_with_rows_stands_below_them() -> None:
+    throttled = "the device held itself back: throttled: 3 of 3 windows spoilt (84.2 C)"
+    busy = "busy machine: other processes took 50 % of the machine's processor time (at most 10 %)"
+    said = printed(row(), row(threads=2, valid=False, notes=(throttled,), against=(throttled,)))
+    assert f"1 of 2 rows are invalid (!), at worst: {throttled}. Measure again when nothing holds the device" in said
+    said = printed(row(valid=False, notes=(busy,), against=(busy,)))
+    assert said.count("busy machine") == 1
+    assert f"at worst: {busy}. Measure again when the machine is idle" in said
+
+
+def test_valid_rows_of_which_windows_were_taken_again() -> None:
+    spoilt = SpoiltWindow(Window(10, 1.0, 1.0), ("it was 81.0 C hot",), 81.0, None)
+    said = printed(row(spoilt=(spoilt,), notes=("it was 81.0 C hot: 1 of 9 windows spoilt (81.0 C)",)))
+    assert "the row has windows that were spoilt, left out and measured again, at most: it was 81.0 C hot: 1 of" in said
+    assert "invalid" not in said
+
+
+def test_how_hot_and_slow_the_device_was() -> None:
+    readings = Readings(61.5, 1500.0, 0, None, "performance", 0, {})
+    assert "the device meanwhile, at worst: 61.5 C, 1500 MHz" in printed(row(during=readings))
+    assert "meanwhile" not in printed(row())
 
 
 def test_a_curve_over_minutes() -> None:

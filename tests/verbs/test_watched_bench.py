@@ -129,4 +129,4 @@ def test_what_it_waits_for_is_told() -> None:
     said: list[str] = []
     measured(said=said, measure_temp="temp=84.2'C")
     assert "waiting for the device to cool down, up to 0 s: 84.2 C, 1500 MHz" in said
-    assert any(line.startswith("the device is still too hot after 0 s: 84.2 C") for line in said)
+    assert any(line.startswith("the device is not as it should be after 0 s: 84.2 C") for line in said)
