@@ -10,6 +10,7 @@ import pytest
 from edgecnn.edge.runtimes import OpTime, Profile, find_runtime, typical_us
 from edgecnn.errors import UnusableFile
 from edgecnn.measuring.measurement import Protocol
+from edgecnn.measuring.place import Here
 from edgecnn.measuring.profiling import float_note, integer_share, profile_each, profiled
 from edgecnn.measuring.subject import Subject
 from edgecnn.measuring.turns import Entry
@@ -70,7 +71,7 @@ def test_what_can_not_be_opened_is_refused() -> None:
 def test_in_a_process_of_its_own(tmp_path: Path) -> None:
     paths = [null_model(tmp_path), tmp_path / "missing.null"]
     entries = [Entry(Subject(path.name, "null", None, path, {}, 100), find_runtime("null"), 1) for path in paths]
-    good, bad = profile_each(entries, Protocol(1.0, 0.01), (8, 8), lambda text: None)
+    good, bad = profile_each(entries, Protocol(1.0, 0.01), (8, 8), Here(), lambda text: None)
     assert [(op.name, op.integer) for op in good.ops] == [("mean", True), ("distances", False)]
     assert good.ops[0].us > 0
     assert bad.ops == ()
