@@ -55,8 +55,8 @@ def namespaces() -> set[str]:
     return found
 
 
-def entries() -> set[str]:
-    return {entry.name for entry in binfmt.REGISTRY.iterdir()}
+def is_registered(folder: Path) -> bool:
+    return (binfmt.REGISTRY / machine.entry_name(folder)).exists()
 
 
 def answers(port: int) -> bool:
@@ -119,16 +119,14 @@ def test_files_come_and_go_by_scp_and_a_venv_can_be_made(virtual_pi: VirtualPi, 
 
 
 def test_it_starts_twice_stops_twice_and_leaves_nothing(second: Path) -> None:
-    before, outside = entries(), namespaces()
     state = machine.start(second, 0)
     assert machine.start(second) == state
     with pytest.raises(Trouble, match=r"runs as cortex-a72 on port \d+; tools/virtual_pi stop comes first"):
         machine.start(second, cpu="cortex-a76")
-    assert answers(state.port)
-    assert len(entries() - before) == len(namespaces() - outside) == 1
+    inside = os.readlink(f"/proc/{state.process}/ns/pid_for_children")
+    assert (answers(state.port), is_registered(second), inside in namespaces()) == (True, True, True)
     assert machine.stop(second)
-    assert not answers(state.port)
-    assert (entries(), namespaces()) == (before, outside)
+    assert (answers(state.port), is_registered(second), inside in namespaces()) == (False, False, False)
     assert str(second) not in Path("/proc/mounts").read_text()
     assert not machine.stop(second)
 
@@ -142,13 +140,12 @@ def test_a_state_that_is_stale_is_noticed(second: Path) -> None:
 
 
 def test_a_port_that_is_taken_is_said_and_nothing_is_left(second: Path) -> None:
-    before, outside = entries(), namespaces()
     with (
         socket.create_server(("127.0.0.1", 0)) as server,
         pytest.raises(Trouble, match=r"port \d+: can't be had \(Address already in use"),
     ):
         machine.start(second, server.getsockname()[1])
-    assert (entries(), namespaces(), machine.find(second)) == (before, outside, None)
+    assert (is_registered(second), machine.find(second)) == (False, None)
 
 
 def test_an_entry_of_somebody_else_s_is_named(virtual_pi: VirtualPi) -> None:

@@ -100,6 +100,11 @@ def find(folder: Path) -> State | None:
     return state if state is not None and state.runs() else None
 
 
+def entry_name(folder: Path) -> str:
+    """The name of the folder's entry in the registry that all of the machine shares."""
+    return f"edgecnn-virtual-pi-{hashlib.sha256(str(folder).encode()).hexdigest()[:8]}"
+
+
 def become(folder: Path, cpu: str) -> None:
     """Turn this process, the first one of new namespaces, into the sshd of the machine. Does not return."""
     root = folder / "root"
@@ -131,7 +136,7 @@ def _start(folder: Path, port: int, cpu: str) -> State:
     (folder / "known_hosts").write_text(f"[127.0.0.1]:{port} {key}", encoding="ascii")
     config = SSH_CONFIG.format(host=HOST, port=port, user=USER, folder=folder)
     (folder / "ssh_config").write_text(config, encoding="utf-8")
-    mounted = binfmt.register(_entry(folder), folder / "root" / QEMU)
+    mounted = binfmt.register(entry_name(folder), folder / "root" / QEMU)
     namespaces = ["unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--uts"]
     command = [*namespaces, sys.executable, str(TOOL), "become", "--folder", str(folder), "--cpu", cpu]
     with (folder / "sshd.log").open("wb") as log:
@@ -175,7 +180,7 @@ def _clean(folder: Path) -> bool:
             time.sleep(0.02)
         if state.runs():
             raise Trouble(f"{folder}: process {state.process} does not end; try tools/virtual_pi stop again")
-    binfmt.unregister(_entry(folder), state.mounted)
+    binfmt.unregister(entry_name(folder), state.mounted)
     (folder / "state.json").unlink()
     return True
 
@@ -206,11 +211,6 @@ def _children(process: int) -> list[int]:
     return [other for other in everyone if _stat(other)[1:2] == [str(process)]]
 
 
-def _entry(folder: Path) -> str:
-    """The name of the folder's entry in the registry that all of the machine shares."""
-    return f"edgecnn-virtual-pi-{hashlib.sha256(str(folder).encode()).hexdigest()[:8]}"
-
-
 def _usable_port(port: int) -> int:
     """The port, or a free one for 0; Trouble where somebody else answers on it."""
     try:
@@ -227,7 +227,7 @@ def _mount(*arguments: str | Path) -> None:
 
 def told(folder: Path, state: State) -> str:
     """What a person wants to know of a machine that runs."""
-    others = binfmt.others(_entry(folder))
+    others = binfmt.others(entry_name(folder))
     lines = [
         f"A virtual Pi ({state.cpu}) answers on port {state.port}: ssh -F {folder}/ssh_config {HOST}",
         f"Counted: env QEMU_PLUGIN=/{PLUGIN} python3 ... (edgecnn/edge/measure/instructions.py)",

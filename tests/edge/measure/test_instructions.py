@@ -141,7 +141,7 @@ def test_counts_of_fresh_processes_repeat_and_another_model_or_processor_moves_t
     for machine, name in ((pi, "a72"), (newer, "a76")):
         found = [count(machine, runtime, f"{PACKAGED}/{form}-int8/model.{form}") for _ in range(5)]
         assert spread([each.median for each in found]) <= REPEATS
-        assert all(each.reading < REPEATS * 10 * each.median for each in found)
+        assert all(each.reading < 0.01 * each.median for each in found)
         medians[name] = found[0].median
     fp32 = count(pi, runtime, f"{PACKAGED}/{form}-fp32/model.{form}").median
     assert spread([medians["a72"], fp32]) > REPEATS, "the gate would not see another model"
@@ -149,7 +149,6 @@ def test_counts_of_fresh_processes_repeat_and_another_model_or_processor_moves_t
 
 
 @pytest.mark.slow
-@pytest.mark.long
 @pytest.mark.parametrize("runtime", RUNTIMES)
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
 def test_twice_the_channels_of_a_layer_count_as_its_macs(
