@@ -41,6 +41,8 @@ class Proxy:
         self.port: int = self._server.getsockname()[1]
         self.passed: dict[Direction, int] = {"there": 0, "back": 0}
         self.fault: Fault | None = None
+        self.bytes_per_s: float | None = None
+        """How slow the link is; None is as fast as it goes."""
         self.fired_at: float | None = None
         """By time.monotonic(), when the fault happened."""
         self._over = threading.Event()
@@ -101,6 +103,8 @@ class Proxy:
 
     def _send(self, target: socket.socket, direction: Direction, part: bytes) -> None:
         self.passed[direction] += len(part)
+        if self.bytes_per_s is not None:
+            time.sleep(len(part) / self.bytes_per_s)
         target.sendall(part)
 
     def _fail(self, near: socket.socket, far: socket.socket) -> None:

@@ -15,6 +15,7 @@ from edgecnn.remote import files
 from edgecnn.remote.files import Parcel, upload
 from edgecnn.remote.ssh import Connection
 from tests.loopback import Loopback, loopback
+from tests.remote.proxy import proxy
 from tests.small_disk import fill, free, small_disk
 
 
@@ -132,6 +133,22 @@ def test_a_file_of_the_home_folders_own_and_a_users_part_stay(device: Loopback, 
     upload(connection, [Parcel("at-home", b"1")])
     assert (device.home / "at-home").read_bytes() == b"1"
     assert (device.home / ".film.part").exists()
+
+
+def slow_upload(device: Loopback, name: str) -> None:
+    """Of a megabyte, which ssh takes at once and which needs four seconds."""
+    with proxy(device.port) as link, Connection(device.through(link.port)) as connection:
+        link.bytes_per_s = 250e3
+        upload(connection, [Parcel(name, bytes(1_000_000))])
+
+
+@pytest.mark.slow
+def test_a_slow_link_does_not_count_as_stalled(device: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "STALLED_S", 1.5)
+    slow_upload(device, "slow/x")
+    monkeypatch.setattr(files, "IN_FLIGHT", 0)  # a planted fault: what is on its way is not thought of
+    with pytest.raises(DeviceError, match="the link stalls"):
+        slow_upload(device, "slow/y")
 
 
 def test_progress_is_told_in_bytes(connection: Connection) -> None:

@@ -105,6 +105,7 @@ IMPORTS = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at", AT)
 def test_ctrl_c_leaves_nothing(device: Loopback, tmp_path: Path, at: str) -> None:
     interrupted(
@@ -115,6 +116,7 @@ def test_ctrl_c_leaves_nothing(device: Loopback, tmp_path: Path, at: str) -> Non
     )
 
 
+@pytest.mark.slow
 def test_ctrl_c_while_it_connects_leaves_nothing(device: Loopback, tmp_path: Path) -> None:
     interrupted(
         f"{IMPORTS}with socket.create_server(('127.0.0.1', 0)) as silent:\n"

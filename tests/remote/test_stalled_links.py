@@ -223,7 +223,7 @@ def test_without_the_leash_it_would_go_on(device: Loopback) -> None:
         with process:
             process.kill()
     try:
-        time.sleep(3)
+        time.sleep(1.5)
         assert lives(pid)
     finally:
         os.kill(pid, signal.SIGKILL)
