@@ -88,9 +88,9 @@ def upload(
 ) -> int:
     """Put parcels in place over there; the bytes that had to travel, of those that were not there.
 
-    progress: is told bytes handed to ssh, and in all. Under a parcel's path there is, whatever happens to the link, a whole file
-    or none. Raises DeviceError where the link is lost or nothing moves for 25 s, OutOfResources where the disk over
-    there is full.
+    progress: is told bytes handed to ssh, and in all. Under a parcel's path there is, whatever happens to the link, a
+    whole file or none. Raises DeviceError where the link is lost or nothing moves for 25 s, OutOfResources where the
+    disk over there is full.
     """
     if not parcels:
         return 0

@@ -87,6 +87,8 @@ class Uploads:
             if (self.folder / path).exists():
                 found = (self.folder / path).read_bytes()
                 assert found in (content, self.before.get(path)), f"{len(found)} bytes lie at {path} after {fault}"
+        if said is None:  # the fault came behind the last answer
+            assert all((self.folder / path).read_bytes() == content for path, content in contents.items()), fault
         return Outcome(fault, seconds, said)
 
     def clean(self, address: Address | None = None) -> None:
@@ -113,7 +115,7 @@ class Outcome:
 
 
 def judge(outcomes: Sequence[Outcome]) -> None:
-    """Each is over in time, in one sentence; nearly each has failed (behind the last answer none has to)."""
+    """Each is over in time, in one sentence; most have failed (behind the last answer none has to)."""
     reported = [outcome for outcome in outcomes if outcome.said is not None]
     slowest = max(outcome.seconds for outcome in outcomes)
     print(f"{len(outcomes)} faults, {len(reported)} reported, {slowest:.1f} s at most")
@@ -121,7 +123,7 @@ def judge(outcomes: Sequence[Outcome]) -> None:
         print(outcome)
         assert outcome.seconds < LIMIT_S, outcome
         assert outcome.said is None or "\n" not in outcome.said, outcome
-    assert len(reported) >= 0.9 * len(outcomes)
+    assert len(reported) >= 0.5 * len(outcomes)
 
 
 def cut(device: Loopback, count: int, seed: int) -> list[Outcome]:
