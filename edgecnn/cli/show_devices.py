@@ -51,7 +51,7 @@ def _reached(record: DeviceRecord) -> str:
     if record.here:
         return "it is this machine"
     if record.host is None:
-        return f"where yours is: edgecnn devices add NAME --host USER@ADDRESS (knows a {record.name} when it sees one)"
+        return f"where yours is, this says: edgecnn devices add {record.name} --host USER@ADDRESS"
     return f"reached by ssh: {record.host}"
 
 
