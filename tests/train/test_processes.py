@@ -75,11 +75,13 @@ training amplifies rounding: after 20 steps one process on two threads is 5e-2 a
 
 
 USUAL, MIXING = "train.augment=[crop, flip]", "train.augment=[alternating_flip, mixup, cutmix]"
+PLAIN = "train.label_smoothing=0"
+"""With 0.05 the same rounding ends 2.9e-3 apart after 20 steps: what differs is how training amplifies it."""
 
 
 @pytest.mark.parametrize(
     ("steps", "limit", "more"),
-    [(1, 1e-5, (*FULL_RATE, USUAL)), (1, 1e-5, (*FULL_RATE, MIXING)), (20, 1e-3, (*QUICKSTART_RATES, USUAL))],
+    [(1, 1e-5, (*FULL_RATE, USUAL)), (1, 1e-5, (*FULL_RATE, MIXING)), (20, 1e-3, (*QUICKSTART_RATES, USUAL, PLAIN))],
     ids=["one", "one-mixing", "twenty"],
 )
 def test_two_processes_learn_what_one_does(
