@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import zipfile
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ from packaging.requirements import Requirement
 from packaging.tags import compatible_tags, cpython_tags
 
 from edgecnn.errors import UsageError
-from edgecnn.remote.wheels import ENGINES, Pin, Target, fetch, pin, wanted
+from edgecnn.remote.wheels import ENGINES, UNUSED, Pin, Target, fetch, pin, wanted
 from tests.remote.small_wheels import wheel
 
 REPO = Path(__file__).parents[2]
@@ -84,6 +86,16 @@ def test_a_wheel_that_is_not_to_be_had(index: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"numpy==2\.4\.6.*the device does not"):
         fetch([Pin("numpy", "2.4.6")], BOOKWORM, cache=tmp_path / "wheels")
     assert not list((tmp_path / "wheels").rglob("*.whl"))
+
+
+@pytest.mark.slow
+def test_two_engines_take_no_more_than_130_mb_on_a_pi(tmp_path: Path) -> None:
+    wheels = fetch(wanted(["litert", "onnxruntime"], (3, 11)), BOOKWORM, cache=tmp_path).values()
+    entries = [entry for path in wheels for entry in zipfile.ZipFile(path).infolist()]
+    patterns = [pattern for unused in UNUSED for pattern in (unused, f"{unused}/*")]
+    used = [entry for entry in entries if not any(fnmatch(entry.filename, pattern) for pattern in patterns)]
+    assert len(used) < len(entries)
+    assert sum(entry.file_size for entry in used) < 115e6  # the rest is for what Python compiles
 
 
 @pytest.mark.slow
