@@ -6,8 +6,11 @@ was interrupted is picked up, and what has arrived does not travel again.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.resources
 import json
+import select
+import subprocess
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +23,7 @@ from edgecnn.remote.files import Parcel, upload
 from edgecnn.remote.probing import Environment, Probe, probe, version_pair
 from edgecnn.remote.profiles import Profile
 from edgecnn.remote.ssh import Connection
-from edgecnn.remote.wheels import ENGINES, INSTALLER, PYTHONS, UNUSED, Pin, fetch, pin, wanted
+from edgecnn.remote.wheels import ENGINES, INSTALLER, PYTHONS, UNUSED, VERSIONS, Pin, fetch, pin, wanted
 
 PYTHON = ".edgecnn/venv/bin/python3"
 """The environment's interpreter, from the home folder."""
@@ -29,6 +32,8 @@ INSTALLING_S = 1800.0
 LOADED = {"litert": "ai_edge_litert.interpreter", "onnxruntime": "onnxruntime", "openvino": "openvino"}
 """Runtime -> what must load over there once it is installed."""
 MARGIN = 32 << 20
+PATIENCE_S = 20.0
+"""For another setup over there to end: one that was cut off does so soon."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +80,8 @@ def provision(
     found = probe(connection, profile.python, profile.environment)
     refuse_unusable(profile.name, found, runtimes)
     given = given_by_system(found)
-    plan = plan_for(found.environment, found.python, wanted(runtimes, found.python_minor, camera=camera, given=given))
+    pins = wanted(runtimes, found.python_minor, camera=camera, given=given)
+    plan = plan_for(found.environment, found.python, pins, given)
     packages = {entry.package: entry.version for entry in plan.packages}
     if not plan.missing and not plan.fresh:
         assert found.environment is not None, "it is whole"
@@ -101,24 +107,23 @@ def refuse_unusable(name: str, found: Probe, runtimes: Sequence[str]) -> None:
             raise DeviceError(f"{name} can't have {offer.runtime}: {offer.reason}")
 
 
-def plan_for(environment: Environment | None, python: str, pins: Sequence[Pin]) -> Plan:
+def plan_for(environment: Environment | None, python: str, pins: Sequence[Pin], given: Sequence[str] = ()) -> Plan:
     """What is to be done to an environment so that it holds the pins beside what setup has put there before.
 
-    It is made anew where there is none, where it was left half done or for another Python, and where it holds one of
-    what the system gives now.
+    It is made anew where there is none, where it was left half done, where the system has another Python now, and
+    where it holds one of what the system gives (`given`), which would stand before that.
     """
-    usable = environment is not None and environment.whole and version_pair(environment.python) == version_pair(python)
-    if environment is None or not usable or _shadows(environment, pins):
+    if environment is None or not environment.whole:
         return Plan(tuple(pins), tuple(pins), True)
     there = {Pin(*pair) for pair in environment.packages.items()}
-    names = {entry.package for entry in pins}
+    names = {entry.package for entry in pins} | set(given)
     kept = {entry for entry in there if entry.package not in names}
+    minor = version_pair(python)
+    if version_pair(environment.python) != minor or not set(given).isdisjoint(environment.packages):
+        again = {pin(entry.package, minor) for entry in kept if entry.package in VERSIONS}
+        everything = tuple(sorted(again | set(pins)))
+        return Plan(everything, everything, True)
     return Plan(tuple(sorted(kept | set(pins))), tuple(entry for entry in pins if entry not in there), False)
-
-
-def _shadows(environment: Environment, pins: Sequence[Pin]) -> bool:
-    """Whether an older setup put a numpy there that would now stand before the system's."""
-    return "numpy" in environment.packages and not any(entry.package == "numpy" for entry in pins)
 
 
 def _need_space(name: str, found: Probe, wheels: Any) -> None:
@@ -140,6 +145,7 @@ def _install(
 ) -> int:
     """Let edgecnn/edge/provision.py do it; bytes of the environment."""
     request = {
+        "patience_s": PATIENCE_S,
         "fresh": plan.fresh,
         "pip": next(parcel.path for entry, parcel in parcels.items() if entry.package == INSTALLER),
         "wheels": {entry.package: parcels[entry].path for entry in plan.missing},
@@ -148,22 +154,38 @@ def _install(
         "modules": modules,
     }
     code = (importlib.resources.files("edgecnn.edge") / "provision.py").read_text(encoding="utf-8")
-    done = connection.run(
-        [profile.python, "-c", code],
-        stdin=json.dumps(request).encode() + b"\n",
-        seconds=INSTALLING_S,
-        environment=profile.environment,
-    )
+    out, err = _ask(connection, profile, code, json.dumps(request).encode() + b"\n")
     try:
-        answer: dict[str, Any] = json.loads(done.out.splitlines()[-1])
+        answer: dict[str, Any] = json.loads(out)
         if "error" not in answer:
             return int(answer["bytes"])
-    except (ValueError, IndexError, KeyError, TypeError) as error:
-        last = (done.err.decode(errors="replace").strip().splitlines() or [f"exit code {done.code}"])[-1]
+    except (ValueError, KeyError, TypeError) as error:
+        last = (err.decode(errors="replace").strip().splitlines() or ["without a word"])[-1]
         raise DeviceError(f"{profile.name}: the environment could not be made ({last})") from error
     if answer.get("full"):
         raise OutOfResources(f"{profile.name}: its disk is full; free some space there and run it again")
     raise DeviceError(f"{profile.name}: {answer['error']}")
+
+
+def _ask(connection: Connection, profile: Profile, code: str, request: bytes) -> tuple[bytes, bytes]:
+    """A program's first line over there, and its stderr where it says none. It may live as long as its stdin does."""
+    words = [profile.python, "-c", code]
+    with connection.start(words, environment=profile.environment, stderr=subprocess.PIPE) as process:
+        assert process.stdin is not None, "it is a pipe"
+        assert process.stdout is not None, "it is a pipe"
+        assert process.stderr is not None, "it is a pipe"
+        try:
+            with contextlib.suppress(BrokenPipeError):  # why, is said on its stderr
+                process.stdin.write(request)
+            if not select.select([process.stdout], [], [], INSTALLING_S)[0]:
+                raise DeviceError(f"{profile.name}: the environment was not made in {INSTALLING_S:.0f} s; try again")
+            line = process.stdout.readline()
+            said = b"" if line else process.stderr.read()
+            if not line:
+                connection.check(process.wait(), said)
+            return line, said
+        finally:
+            process.kill()
 
 
 def default_runtimes(profile: Profile) -> tuple[str, ...]:

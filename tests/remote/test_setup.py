@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ from edgecnn.remote.ssh import Connection
 from edgecnn.remote.wheels import Pin, wanted
 from tests.loopback import Loopback
 from tests.remote.probes import environment
-from tests.remote.small_wheels import engines
+from tests.remote.small_wheels import engines, wheel
 
 LARGEST_MB = 130
 """Without OpenCV, the issue's limit."""
@@ -82,6 +83,33 @@ def test_an_engine_that_does_not_load_is_told_and_made_anew(
 
 
 @pytest.mark.slow
+def test_one_that_is_cut_off_ends_there_and_is_picked_up(
+    empty_device: Loopback, index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The link goes while an engine is loaded, which takes its time; whoever comes next need not wait for that."""
+    engines(index)
+    slow = {"ai_edge_litert/__init__.py": "", "ai_edge_litert/interpreter.py": "import time\ntime.sleep(60)\n"}
+    wheel(index, "ai-edge-litert", "2.3.0", slow)
+    with Connection(empty_device.address) as cut, ThreadPoolExecutor() as pool:
+        running = pool.submit(put, cut)
+        site = "lib/python3*/site-packages/ai_edge_litert/interpreter.py"
+        while not list((empty_device.home / ".edgecnn/venv").glob(site)):
+            assert not running.done(), running.result()
+            time.sleep(0.05)
+        time.sleep(1.5)  # pip ends, the engine is loaded
+        assert cut._master is not None
+        cut._master.kill()
+        with pytest.raises(DeviceError):
+            running.result(timeout=30)
+    shutil.rmtree(tmp_path / "cache")
+    engines(index)
+    with Connection(empty_device.address) as again:
+        start = time.monotonic()
+        assert len(put(again).installed) == 2
+        assert time.monotonic() - start < 50
+
+
+@pytest.mark.slow
 def test_one_that_was_killed_is_picked_up(link: Connection, empty_device: Loopback, index: Path) -> None:
     """Whatever it was doing: what an environment does not call whole is not trusted."""
     engines(index)
@@ -92,8 +120,9 @@ def test_one_that_was_killed_is_picked_up(link: Connection, empty_device: Loopba
     assert len(put(link).installed) == 2
 
 
-def test_two_at_once(link: Connection, empty_device: Loopback, index: Path) -> None:
+def test_two_at_once(link: Connection, empty_device: Loopback, index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     engines(index)
+    monkeypatch.setattr(setup, "PATIENCE_S", 0.1)
     lock = empty_device.home / ".edgecnn/setup.lock"
     lock.parent.mkdir()
     holds = "import fcntl, sys; f = open(sys.argv[1], 'w'); fcntl.flock(f, fcntl.LOCK_EX); print(flush=True); input()"
@@ -149,7 +178,11 @@ def test_plans() -> None:
     more = plan_for(environment({**made, "onnxruntime": "1.31.1"}), "3.11.2", LITERT)
     assert (more.missing, more.packages) == ((), tuple(sorted([*LITERT, Pin("onnxruntime", "1.31.1")])))
     given = wanted(["litert"], (3, 11), given=["numpy"])
-    assert plan_for(environment(made), "3.11.2", given).fresh  # picamera2 came: the system's numpy must be seen
+    both = {**made, "onnxruntime": "1.23.2"}
+    came = plan_for(environment(both), "3.11.2", given, ["numpy"])  # picamera2 came: the system's numpy must be seen
+    assert ([entry.package for entry in came.missing], came.fresh) == (["ai-edge-litert", "onnxruntime"], True)
+    grown = plan_for(environment(both, python="3.10.12"), "3.11.2", LITERT)  # the system was upgraded
+    assert Pin("onnxruntime", "1.31.1") in grown.missing
 
 
 ANSWER = """
