@@ -14,7 +14,7 @@ from edgecnn.cli.show_profile import operators
 
 if TYPE_CHECKING:
     from edgecnn.measuring.counting import CountRecord
-    from edgecnn.measuring.measurement import BenchRecord, Row, Sustained
+    from edgecnn.measuring.measurement import BenchRecord, Row, Sustained, Unmeasured
     from edgecnn.verbs.compare import Change, CompareRecord, RowChange
 
 
@@ -85,8 +85,17 @@ def counted(console: Console, record: CountRecord) -> None:
         style="dim",
         soft_wrap=True,
     )
-    for failed in record.unmeasured:
-        console.print(f"not counted: {failed.model} in {failed.runtime}: {failed.reason}", soft_wrap=True)
+    _unmeasured(console, record.unmeasured, "not counted")
+
+
+def _unmeasured(console: Console, failed: Sequence[Unmeasured], what: str) -> None:
+    """What was refused for one reason is said once."""
+    said: dict[tuple[str, str], list[Unmeasured]] = {}
+    for one in failed:
+        said.setdefault((one.runtime, one.reason), []).append(one)
+    for (runtime, reason), ones in said.items():
+        who = ones[0].model if len({one.model for one in ones}) == 1 else f"{len(ones)} rows"
+        console.print(f"{what}: {who} in {runtime}: {reason}", soft_wrap=True)
 
 
 def _columns(unit: Unit) -> dict[str, Callable[[Row], str]]:
@@ -156,8 +165,7 @@ def _notes(console: Console, record: BenchRecord) -> None:
     for note, names in said.items():
         who = "" if note.startswith("no ") else _who(names, len(record.rows))
         console.print(f"{who}{note}", soft_wrap=True)
-    for failed in record.unmeasured:
-        console.print(f"not measured: {failed.model} in {failed.runtime}: {failed.reason}", soft_wrap=True)
+    _unmeasured(console, record.unmeasured, "not measured")
     _again(console, record)
     _invalid(console, record)
     if record.advice:
