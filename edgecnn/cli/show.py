@@ -124,3 +124,5 @@ def doctored(console: Console, record: DoctorRecord) -> None:
     for feature in record.features:
         if feature.command:
             console.print(f"for {feature.purpose}: {feature.command}", markup=False)
+    for note in record.notes:
+        console.print(note, markup=False)

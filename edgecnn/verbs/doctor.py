@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import shutil
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
@@ -32,20 +33,28 @@ class Feature:
 
 @dataclass(frozen=True)
 class DoctorRecord:
-    """This installation."""
+    """This installation. notes: what else is missing, and for what."""
 
     edgecnn: str
     python: str
     architecture: str
     instruction_sets: tuple[str, ...]
     features: tuple[Feature, ...]
+    notes: tuple[str, ...] = ()
     schema: str = "edgecnn.doctor/1"
 
 
 def doctor() -> DoctorRecord:
     """Look at what is installed; nothing is imported."""
     features = tuple(_feature(*entry) for entry in LIBRARIES)
-    return DoctorRecord(__version__, platform.python_version(), platform.machine(), instruction_sets(), features)
+    python, machine = platform.python_version(), platform.machine()
+    return DoctorRecord(__version__, python, machine, instruction_sets(), features, _notes())
+
+
+def _notes() -> tuple[str, ...]:
+    if shutil.which("ssh") is None:
+        return ("for other devices: there is no ssh here; install OpenSSH's client (openssh-client)",)
+    return ()
 
 
 def _feature(extra: str, purpose: str, packages: tuple[str, ...]) -> Feature:

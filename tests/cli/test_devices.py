@@ -88,3 +88,9 @@ def test_this_machine() -> None:
     found = json.loads(edgecnn("devices", "probe", "local", "--json").out)
     assert (found["device"], found["next"]) == ("local", "edgecnn doctor")
     assert found["probe"]["executable"] == sys.executable
+
+
+def test_doctor_misses_ssh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert json.loads(edgecnn("doctor", "--json").out)["notes"] == []
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert "there is no ssh here" in edgecnn("doctor").out
