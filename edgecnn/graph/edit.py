@@ -75,15 +75,17 @@ class Graph:
         return consumers[0] if len(consumers) == 1 and consumers[0].op in ops else None
 
     def value(self, name: str) -> Value:
-        """A value with its type and shape: uint8 behind QuantizeLinear, else float32; ends as declared."""
+        """A value with its type and shape: that of the zero point behind QuantizeLinear, else float32; ends as declared."""
         declared = next((value for value in (*self.inputs, *self.outputs) if value.name == name), None)
         if declared is not None:
             return declared
         producer = self.producer(name)
         if producer is None:
             raise UnusableFile(f"the graph has no value '{name}'")
-        kind = TensorProto.UINT8 if producer.op == "QuantizeLinear" else TensorProto.FLOAT
-        return Value(name, kind, self.shapes[name])
+        if producer.op != "QuantizeLinear":
+            return Value(name, TensorProto.FLOAT, self.shapes[name])
+        signed = self.constants[producer.inputs[2]].dtype == np.int8
+        return Value(name, TensorProto.INT8 if signed else TensorProto.UINT8, self.shapes[name])
 
     def each(self, *ops: str) -> Iterator[Node]:
         """The nodes of some operations, as they stand when asked."""

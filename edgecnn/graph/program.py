@@ -6,25 +6,34 @@ alone follows an operation belongs to it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from edgecnn.errors import UsageError
-from edgecnn.graph.edit import Array, Graph, Node, Shape
+from edgecnn.graph.edit import Array, Graph, Node, Shape, Value
 
 ACTIVATIONS = {"Relu": "relu", "Clip": "relu6"}
 FUSES_ACTIVATION = ("Conv", "Gemm", "Add")
 MOVES_VALUES = ("MaxPool", "AveragePool", "ReduceMax", "Flatten", "Slice", "ChannelShuffle")
 """Operations whose output lies on their input's grid."""
 GLOBAL_POOLS = ("GlobalAveragePool", "ReduceMax")
+SHIFT = 128
+"""int8 is the uint8 grid, this much lower."""
+SIGNED_FRONT = ("Cast", "Sub", "Mul", "Transpose", "QuantizeLinear", "DequantizeLinear")
+"""What symmetric activations begin with: (pixel - 128) / 128 in floats, which is then rounded to int8."""
+SIGNED_END = ("DequantizeLinear", "Add", "Cast")
+"""What they end in behind the last rounding: the integers themselves, 128 higher, as uint8."""
 
 
 @dataclass(frozen=True)
 class Grid:
-    """A uint8 grid: value = scale * (q - zero_point). TFLite's int8 is the same grid, shifted by 128."""
+    """A uint8 grid: value = scale * (q - zero_point). TFLite's int8 is the same grid, shifted by 128.
+
+    So is the int8 of a graph with symmetric activations: its zero point 0 is 128 here.
+    """
 
     scale: float
     zero_point: int
@@ -45,6 +54,8 @@ class Tensor:
     flattened: tuple[int, int, int] | None = None
     unrounded: str = ""
     """Of a tensor on a grid that an operation makes: the name of its float value before it is rounded."""
+    signed: bool = False
+    """Whether the graph holds it as int8, 128 lower than its grid."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +117,11 @@ class Program:
         return any(self.gives_features(made) for made in self.ops if made.output == op.inputs[0])
 
 
+def shifted(values: Array) -> Array:
+    """int8 on a grid as uint8, 128 higher, or the other way."""
+    return (values.view(np.uint8) ^ np.uint8(SHIFT)).view(np.int8 if values.dtype == np.uint8 else np.uint8)
+
+
 def read_program(graph: Graph) -> Program:
     """The operations of a canonical graph; UsageError where it is not canonical."""
     return _Reader(graph).read()
@@ -131,6 +147,8 @@ class _Reader:
 
     def _front(self) -> Tensor:
         (image,) = self.graph.inputs
+        if self.graph.only_consumer(image.name, "Cast") is not None:
+            return self._signed_front(image)
         pixels = self.graph.only_consumer(image.name, "DequantizeLinear")
         planes = self.graph.only_consumer(pixels.output, "Transpose") if pixels else None
         if pixels is None or planes is None or planes.attributes["perm"] != [0, 3, 1, 2]:
@@ -140,6 +158,31 @@ class _Reader:
         self.tensors |= dict.fromkeys((image.name, pixels.output, planes.output), tensor)
         self.done.add(planes.name)
         return tensor
+
+    def _signed_front(self, image: Value) -> Tensor:
+        chain = self._chain(image.name, SIGNED_FRONT)
+        if chain is None or chain[3].attributes["perm"] != [0, 3, 1, 2]:
+            raise UsageError(f"the graph does not begin with image -> {' -> '.join(SIGNED_FRONT)}")
+        _, shift, step, _, rounding, _ = chain
+        grid = Grid(float(self.graph.constants[step.inputs[1]]), int(self.graph.constants[shift.inputs[1]]))
+        if self._grid(rounding) != grid:
+            raise UsageError(f"the image is rounded to another grid than that of its pixels, {grid}")
+        count, height, width, channels = image.shape
+        tensor = Tensor(image.name, (count, channels, height, width), image.name, grid)
+        self.tensors |= dict.fromkeys((image.name, *(node.output for node in chain)), tensor)
+        self.done |= {node.name for node in chain}
+        return tensor
+
+    def _chain(self, value: str, ops: Sequence[str]) -> list[Node] | None:
+        """The nodes behind a value that alone take each other's output, or None where they are others."""
+        found: list[Node] = []
+        for op in ops:
+            node = self.graph.only_consumer(value, op)
+            if node is None:
+                return None
+            found.append(node)
+            value = node.output
+        return found
 
     def _shuffle(self, first: Node) -> None:
         """Reshape, Transpose, Reshape: one operation, called after the last of them."""
@@ -160,6 +203,8 @@ class _Reader:
             self.done.add(follower.name)
         output = self._output(node, last, inputs)
         weighted = node.op in ("Conv", "Gemm")
+        if weighted and constants[0].scales is not None and constants[1].scales is None:
+            constants[1] = _in_steps(constants[1], constants[0].scales, inputs[0])
         self.ops.append(
             Op(
                 node.op,
@@ -191,7 +236,15 @@ class _Reader:
             tensor = Tensor(node.name, shape, last.output, None, flattened)
             self.tensors[last.output] = tensor
             return tensor
-        tensor = Tensor(node.name, shape, quantize.output, self._grid(quantize), flattened, last.output)
+        grid, signed = self._grid(quantize), self._is_signed(quantize)
+        end = self._chain(quantize.output, SIGNED_END) if signed else None
+        if end is not None and end[-1].output == self.graph.outputs[0].name:
+            value = end[-1].output
+            self.done |= {made.name for made in end}
+            tensor = Tensor(node.name, shape, value, grid, flattened, last.output)
+            self.tensors[value] = tensor
+            return tensor
+        tensor = Tensor(node.name, shape, quantize.output, grid, flattened, last.output, signed)
         self.tensors[quantize.output] = tensor
         for dequantize in self.graph.consumers(quantize.output):
             self.tensors[dequantize.output] = tensor
@@ -199,7 +252,10 @@ class _Reader:
 
     def _grid(self, node: Node) -> Grid:
         scale, zero = (self.graph.constants[name] for name in node.inputs[1:3])
-        return Grid(float(scale), int(zero))
+        return Grid(float(scale), int(zero) + (SHIFT if self._is_signed(node) else 0))
+
+    def _is_signed(self, node: Node) -> bool:
+        return bool(self.graph.constants[node.inputs[2]].dtype == np.int8)
 
     def _constant(self, name: str) -> Constant | None:
         if name in self.graph.constants:
@@ -209,3 +265,10 @@ class _Reader:
             return None
         scales = np.atleast_1d(self.graph.constants[node.inputs[1]])
         return Constant(self.graph.constants[node.inputs[0]], scales)
+
+
+def _in_steps(bias: Constant, weight_scales: Array, given: Tensor) -> Constant:
+    """A bias that a graph with symmetric activations keeps as floats, in the steps of its sums, which it lies on."""
+    assert given.grid is not None, "where weights have scales, so have activations"
+    scales = (np.float32(given.grid.scale) * weight_scales).astype(np.float32)
+    return Constant(np.rint(bias.values.astype(np.float64) / scales).astype(np.int32), scales)

@@ -14,7 +14,7 @@ from edgecnn.edge.runtimes import runtime_for
 from edgecnn.errors import UnusableFile
 from edgecnn.formats import Format
 from edgecnn.graph.edit import Array, Graph
-from edgecnn.graph.program import Grid, Op, Program, read_program
+from edgecnn.graph.program import Grid, Op, Program, read_program, shifted
 from edgecnn.graph.reference import Reference
 from edgecnn.metrics import agreement, steps
 
@@ -99,12 +99,13 @@ class LayerReport:
 
 
 class LayerReference:
-    """A graph's values at every layer, for a few pictures."""
+    """A graph's values at every layer, for a few pictures: float32, or uint8 where there are grids."""
 
     def __init__(self, graph: Graph, images: Array) -> None:
         self.program: Program = read_program(graph)
         self.images = images
-        self.values = Reference(graph, [op.output.value for op in self.program.ops]).values(images)
+        values = Reference(graph, [op.output.value for op in self.program.ops]).values(images)
+        self.values = {name: shifted(found) if found.dtype == np.int8 else found for name, found in values.items()}
         self.values[self.program.image.value] = images
 
 

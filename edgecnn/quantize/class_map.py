@@ -10,6 +10,7 @@ from edgecnn.graph.edit import Array, Graph, Node, from_onnx, to_onnx
 from edgecnn.graph.program import Grid, read_program
 from edgecnn.quantize.grids import logit_grid
 from edgecnn.quantize.ranges import observe
+from edgecnn.quantize.symmetric import float_bias, unsigned_output, zero_point
 
 
 def quantized_map(int8: Graph, fp32: Graph, images: Array) -> Graph:
@@ -35,11 +36,16 @@ def quantized_map(int8: Graph, fp32: Graph, images: Array) -> Graph:
     exact = bias.values.astype(np.float64) * bias.scales.astype(np.float64)
     whole_bias = np.rint(exact / bias_scales.astype(np.float64)).astype(np.int32)
     _set_constant(edited, node.inputs[1], weights.values[:, :, None, None], scales)
-    _set_constant(edited, node.inputs[2], whole_bias, bias_scales)
+    signed = node.inputs[2] in edited.constants
+    if signed:
+        node.inputs[2] = edited.constant(f"{dense.name}.bias.map", float_bias(whole_bias, bias_scales))
+    else:
+        _set_constant(edited, node.inputs[2], whole_bias, bias_scales)
     rounding = edited.only_consumer(node.output, "QuantizeLinear")
     assert rounding is not None, "a QDQ graph's output is rounded"
-    _set_grid(edited, rounding, logit_grid(seen))
-    return finished(edited, rounding, TensorProto.UINT8, (count, *pool.inputs[0].shape[2:]))
+    _set_grid(edited, rounding, logit_grid(seen, "symmetric" if signed else "asymmetric"), signed)
+    last = unsigned_output(edited, rounding, f"{dense.name}.map") if signed else rounding
+    return finished(edited, last, TensorProto.UINT8, (count, *pool.inputs[0].shape[2:]))
 
 
 def _set_constant(graph: Graph, value: str, integers: Array, scales: Array) -> None:
@@ -54,9 +60,9 @@ def _set_constant(graph: Graph, value: str, integers: Array, scales: Array) -> N
     ]
 
 
-def _set_grid(graph: Graph, rounding: Node, grid: Grid) -> None:
+def _set_grid(graph: Graph, rounding: Node, grid: Grid, signed: bool) -> None:
     rounding.inputs = [
         rounding.inputs[0],
         graph.constant(f"{rounding.name}.map.scale", np.array(grid.scale, np.float32)),
-        graph.constant(f"{rounding.name}.map.zero_point", np.array(grid.zero_point, np.uint8)),
+        graph.constant(f"{rounding.name}.map.zero_point", zero_point(grid, signed)),
     ]

@@ -6,13 +6,14 @@ the LiteRT 8-bit quantization specification.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from edgecnn.errors import UsageError
 from edgecnn.graph.edit import Array
-from edgecnn.graph.program import ACTIVATIONS, MOVES_VALUES, Grid, Op, Program
+from edgecnn.graph.program import ACTIVATIONS, MOVES_VALUES, SHIFT, Grid, Op, Program
 from edgecnn.quantize.averages import is_average
 from edgecnn.quantize.ranges import Range
 
@@ -34,17 +35,22 @@ SMALLEST_MULTIPLIER = 2.0**-30
 FIXED = {"Softmax": Grid(1.0 / 256.0, 0), "Sigmoid": Grid(1.0 / 256.0, 0), "HardSigmoid": Grid(1.0 / 254.0, 0)}
 """Grids that the LiteRT specification prescribes; and hard_sigmoid's 0..1, on which a half, its most frequent value, is
 no tie between two steps."""
+SYMMETRIC_FIXED = dict.fromkeys(FIXED, Grid(1.0 / 126.0, SHIFT))
+"""Those of symmetric activations: 0..1 and a little more, a half being a step again."""
 LARGEST_MULTIPLIER = 2.0**8
 """XNNPACK refuses products of two tensors whose scales' product is more than so many output steps."""
 
 
-def decide_grids(program: Program, ranges: Mapping[str, Range]) -> dict[str, Grid]:
-    """The grid of each operation's output, by value name."""
+def decide_grids(
+    program: Program, ranges: Mapping[str, Range], activations: str = "asymmetric"
+) -> dict[str, Grid]:
+    """The grid of each operation's output, by value name; `activations` is one of ACTIVATION_GRIDS."""
+    scheme = ACTIVATION_GRIDS[activations]
     grids = {program.image.value: program.pixels}
     final = _makers_of_logits(program)
     ranges = {**ranges, **_shared(program, ranges)}
     for op in program.ops:
-        grids[op.output.value] = _grid_of(op, grids, ranges[op.output.value], final=op.output.value in final)
+        grids[op.output.value] = _grid_of(op, grids, ranges[op.output.value], scheme, final=op.output.value in final)
     return grids
 
 
@@ -86,17 +92,17 @@ def _makers_of_logits(program: Program) -> set[str]:
     return found
 
 
-def _grid_of(op: Op, grids: Mapping[str, Grid], seen: Range, final: bool) -> Grid:
+def _grid_of(op: Op, grids: Mapping[str, Grid], seen: Range, scheme: ActivationGrids, final: bool) -> Grid:
     inputs = [grids[tensor.value] for tensor in op.inputs]
     if op.type in MOVES_VALUES:
         return inputs[0]
-    if op.type in FIXED:
-        return FIXED[op.type]
+    if op.type in scheme.fixed:
+        return scheme.fixed[op.type]
     if final:
         seen = _with_margin(op, seen)
     if op.type == "Add" or is_average(op):
         seen = Range(seen.low * (1 + OFF_THE_TIES), seen.high * (1 + OFF_THE_TIES))
-    return asymmetric(seen, _floor(op, inputs))
+    return scheme.covering(seen, _floor(op, inputs))
 
 
 def _with_margin(op: Op, seen: Range) -> Range:
@@ -116,9 +122,9 @@ def _widened(seen: Range) -> Range:
     return Range(seen.low - margin, seen.high + margin)
 
 
-def logit_grid(seen: Range) -> Grid:
+def logit_grid(seen: Range, activations: str = "asymmetric") -> Grid:
     """The grid for logits that no activation cuts off, from their range over calibration pictures."""
-    return asymmetric(_widened(seen))
+    return ACTIVATION_GRIDS[activations].covering(_widened(seen), 0.0)
 
 
 def _floor(op: Op, inputs: Sequence[Grid]) -> float:
@@ -131,8 +137,33 @@ def _floor(op: Op, inputs: Sequence[Grid]) -> float:
 def asymmetric(seen: Range, floor: float = 0.0) -> Grid:
     """The uint8 grid that covers a range and zero, zero being a point of it; its step is at least `floor`."""
     low, high = min(seen.low, 0.0), max(seen.high, 0.0)
-    scale = float(np.float32(max((high - low) / 255.0, floor, float(np.finfo(np.float32).tiny) * 2**20)))
+    scale = _step((high - low) / 255.0, floor)
     return Grid(scale, int(np.clip(np.rint(-low / scale), 0, 255)))
+
+
+def symmetric(seen: Range, floor: float = 0.0) -> Grid:
+    """The grid that covers a range with zero in its middle: int8 with zero point 0, from -128 to 127 steps."""
+    return Grid(_step(max(-seen.low, seen.high, 0.0) / 127.0, floor), SHIFT)
+
+
+def _step(wanted: float, floor: float) -> float:
+    return float(np.float32(max(wanted, floor, float(np.finfo(np.float32).tiny) * 2**20)))
+
+
+@dataclass(frozen=True)
+class ActivationGrids:
+    """A way to choose them: the grid that covers a range, given the smallest step, and those known beforehand."""
+
+    covering: Callable[[Range, float], Grid]
+    fixed: Mapping[str, Grid]
+
+
+ACTIVATION_GRIDS = {
+    "asymmetric": ActivationGrids(asymmetric, FIXED),
+    "symmetric": ActivationGrids(symmetric, SYMMETRIC_FIXED),
+}
+"""What a recipe calls `activations`. Symmetric ones have half the steps where values are never below zero; TensorRT
+takes no others (see tensorrt.py)."""
 
 
 def quantize_weights(op: Op, given: Grid, made: Grid, bits: int) -> tuple[Array, Array, Array, Array]:

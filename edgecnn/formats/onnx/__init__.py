@@ -14,7 +14,7 @@ from edgecnn.formats.onnx.metadata import describe, read_details
 from edgecnn.formats.onnx.read import read
 from edgecnn.graph.edit import Graph, from_onnx, to_onnx
 from edgecnn.graph.listing import Listing
-from edgecnn.graph.program import Grid, Op, Program, Tensor, read_program
+from edgecnn.graph.program import Grid, Op, Program, Tensor, read_program, shifted
 from edgecnn.records import write_whole
 
 
@@ -56,12 +56,12 @@ class OnnxFormat:
         return read(model)
 
     def encode(self, tensor: Tensor, values: Array) -> Array:
-        """As they are."""
-        return values
+        """As they are; int8 where the graph has it."""
+        return shifted(values) if tensor.signed else values
 
     def decode(self, tensor: Tensor, values: Array) -> Array:
-        """As they are."""
-        return values
+        """As they are; uint8 where the graph has int8."""
+        return shifted(values) if tensor.signed else values
 
 
 FORMAT = OnnxFormat()

@@ -19,11 +19,15 @@ from edgecnn.errors import OutOfResources, UnusableFile
 from edgecnn.formats import Array, Details
 from edgecnn.formats.openvino.metadata import describe, read_details
 from edgecnn.formats.openvino.read import read
-from edgecnn.graph.canonical import IMAGE_SCALE, IMAGE_ZERO
+from edgecnn.graph.canonical import IMAGE, IMAGE_SCALE, IMAGE_ZERO
 from edgecnn.graph.edit import Graph, to_onnx
 from edgecnn.graph.listing import Listing
 from edgecnn.graph.program import Grid, Op, Program, Tensor
 from edgecnn.records import write_whole
+
+
+ENDS = ("Convert", "Add")
+"""What stands between the last FakeQuantize and the uint8 output; symmetric activations are shifted there."""
 
 
 class OpenVINOFormat:
@@ -40,7 +44,8 @@ class OpenVINOFormat:
             source = Path(temporary) / "graph.onnx"
             source.write_bytes(to_onnx(graph).SerializeToString())
             model = openvino.convert_model(source)
-        if any(node.op == "QuantizeLinear" for node in graph.nodes):
+        quantized = any(node.op == "QuantizeLinear" for node in graph.nodes)
+        if quantized and graph.only_consumer(IMAGE, "DequantizeLinear") is not None:
             _shift_pixels_once(openvino, model)
         _keep_rounding_before_sums(openvino, model)
         _keep_pools_before_gates(openvino, model)
@@ -64,7 +69,7 @@ class OpenVINOFormat:
         for op in program.ops:
             output = outputs.get(tensor_name(op.output))
             node = output.get_node() if output is not None else None
-            if node is not None and node.get_type_name() == "Convert":
+            while node is not None and node.get_type_name() in ENDS:
                 node = node.input_value(0).get_node()
             if node is not None and node.get_type_name() == "FakeQuantize":
                 low, high = (float(node.input_value(i).get_node().get_data().min()) for i in (1, 2))

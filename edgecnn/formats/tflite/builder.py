@@ -14,7 +14,7 @@ import numpy as np
 
 from edgecnn.errors import MissingExtra
 from edgecnn.graph.edit import Array
-from edgecnn.graph.program import Grid, Op, Program, Tensor
+from edgecnn.graph.program import SHIFT, Grid, Op, Program, Tensor
 
 try:
     from ai_edge_litert import schema_py_generated as schema
@@ -25,8 +25,6 @@ __all__ = ["SHIFT", "Builder", "activation_of", "nhwc", "pack", "schema", "unpac
 
 FILE_IDENTIFIER = b"TFL3"
 ALIGNMENT = 16
-SHIFT = 128
-"""int8 is the uint8 grid, 128 lower."""
 
 
 class AlignedBuffer(schema.BufferT):  # type: ignore[misc]

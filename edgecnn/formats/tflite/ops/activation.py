@@ -5,11 +5,16 @@ HardSigmoid has no operator: ADD(3) with RELU6, then MUL(1/6), on grids of which
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from edgecnn.formats.tflite.builder import Builder, nhwc, schema
 from edgecnn.formats.tflite.ops import writes
 from edgecnn.graph.program import ACTIVATIONS, Grid, Op
+
+FIXED = Grid(1.0 / 256.0, 0)
+"""Of SOFTMAX and LOGISTIC, by the LiteRT 8-bit quantization specification."""
 
 
 @writes(*ACTIVATIONS)
@@ -26,14 +31,28 @@ def softmax(op: Op, builder: Builder) -> None:
     options = schema.SoftmaxOptionsT()
     options.beta = 1.0
     version = 1 if op.output.grid is None else 2
-    builder.operator("SOFTMAX", version, [builder.tensor(op.inputs[0])], [builder.tensor(op.output)], options)
+    _on_fixed_grid("SOFTMAX", version, op, builder, options)
 
 
 @writes("Sigmoid")
 def sigmoid(op: Op, builder: Builder) -> None:
     """Its int8 grid is fixed at 1/256."""
     version = 1 if op.output.grid is None else 2
-    builder.operator("LOGISTIC", version, [builder.tensor(op.inputs[0])], [builder.tensor(op.output)])
+    _on_fixed_grid("LOGISTIC", version, op, builder)
+
+
+def _on_fixed_grid(code: str, version: int, op: Op, builder: Builder, options: Any = None) -> None:
+    """An operator whose int8 output LiteRT fixes at 1/256, and a QUANTIZE behind it where the graph's grid is another.
+
+    Symmetric activations have half as many steps for 0..1: rounding twice moves an eighth of the values by one of them.
+    """
+    given, made = builder.tensor(op.inputs[0]), builder.tensor(op.output)
+    if op.output.grid in (None, FIXED):
+        builder.operator(code, version, [given], [made], options)
+        return
+    fine = builder.intermediate(f"{op.name}/fixed", nhwc(op.output.shape), FIXED)
+    builder.operator(code, version, [given], [fine], options)
+    builder.operator("QUANTIZE", 2, [fine], [made], schema.QuantizeOptionsT())
 
 
 @writes("HardSwish")
