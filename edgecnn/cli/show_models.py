@@ -87,6 +87,8 @@ def exported(console: Console, record: ExportRecord) -> None:
     console.print(f"{len(record)} files in {duration(record.seconds)}, each opened by its runtime and checked")
     if record.heat_maps:
         console.print(f"heat maps beside them: {', '.join(folder.name for folder in record.heat_maps)}", markup=False)
+    for note in record.notes:
+        console.print(f"note: {note}", soft_wrap=True)
     if record.saturates_in:
         layers = sum(sums.saturates for sums in record.saturation)
         console.print(

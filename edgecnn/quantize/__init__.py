@@ -5,5 +5,6 @@ from __future__ import annotations
 from edgecnn.quantize.class_map import quantized_map
 from edgecnn.quantize.qdq import quantize
 from edgecnn.quantize.saturation import PairSums, pair_sums
+from edgecnn.quantize.tensorrt import UNTESTED, broken_rules
 
-__all__ = ["PairSums", "pair_sums", "quantize", "quantized_map"]
+__all__ = ["UNTESTED", "PairSums", "broken_rules", "pair_sums", "quantize", "quantized_map"]

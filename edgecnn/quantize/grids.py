@@ -41,9 +41,7 @@ LARGEST_MULTIPLIER = 2.0**8
 """XNNPACK refuses products of two tensors whose scales' product is more than so many output steps."""
 
 
-def decide_grids(
-    program: Program, ranges: Mapping[str, Range], activations: str = "asymmetric"
-) -> dict[str, Grid]:
+def decide_grids(program: Program, ranges: Mapping[str, Range], activations: str = "asymmetric") -> dict[str, Grid]:
     """The grid of each operation's output, by value name; `activations` is one of ACTIVATION_GRIDS."""
     scheme = ACTIVATION_GRIDS[activations]
     grids = {program.image.value: program.pixels}

@@ -160,6 +160,7 @@ class Quantize(Section):
 
     calibration: Calibration = Calibration()
     weights_bits: Literal[7, 8] = 8  # 7 for x86 machines without VNNI, where sums with 8 can saturate
+    activations: Literal["asymmetric", "symmetric"] = "asymmetric"  # symmetric: zero points 0, as TensorRT wants them
 
 
 class Export(Section):

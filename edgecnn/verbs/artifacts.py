@@ -19,13 +19,14 @@ from edgecnn.errors import EdgecnnError
 from edgecnn.graph.edit import Array, Graph, to_onnx
 from edgecnn.graph.program import Grid, read_program
 from edgecnn.graph.reference import Reference
-from edgecnn.quantize import quantize
+from edgecnn.quantize import broken_rules, quantize
 from edgecnn.records import sha256, sha256_file, write_json, write_whole
 from edgecnn.verbs.class_maps import FAR, class_map_record, map_graphs
 from edgecnn.verbs.folders import EXPORT, Export
 from edgecnn.verbs.network import Network, check_float
 
-SCHEMES = {"fp32": "fp32", "int8": "static_wi{weights_bits}_ai8"}
+SCHEMES = {"fp32": "fp32", "int8": "static_wi{weights_bits}_ai8{suffix}"}
+SUFFIXES = {"asymmetric": "", "symmetric": "_symmetric"}
 METHOD = "minmax"
 GOLDEN = 8
 """Pictures whose answers an artifact carries along."""
@@ -53,16 +54,29 @@ def exported(folder: Path) -> Exported:
 class Writer:
     """An export under construction in a folder: what all its files are written from, and what they are held against."""
 
-    def __init__(self, folder: Path, network: Network, int8: bool, weights_bits: int, heat_maps: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        network: Network,
+        int8: bool,
+        weights_bits: int,
+        heat_maps: bool = False,
+        activations: str = "asymmetric",
+    ) -> None:
         """Decide int8, where it is asked for, and write the graphs and the reference; UsageError for a network without
-        a map form where `heat_maps` are.
+        a map form where `heat_maps` are, EdgecnnError for symmetric activations that break TensorRT's rules.
         """
-        self.folder, self.network, self.weights_bits = folder, network, weights_bits
+        self.folder, self.network = folder, network
+        self.weights_bits, self.activations = weights_bits, activations
         network.check_graph()
         self.graphs: dict[str, Graph] = {"fp32": network.fp32}
         if int8:
-            self.graphs["int8"] = quantize(network.fp32, network.calibration.images, weights_bits)
+            self.graphs["int8"] = quantize(network.fp32, network.calibration.images, weights_bits, activations)
         self.maps = map_graphs(network, self.graphs) if heat_maps else {}
+        if activations == "symmetric":
+            for graphs in (self.graphs, self.maps):
+                if "int8" in graphs:
+                    check_rules(graphs["int8"])
         self.hashes: dict[str, str] = {}
         for precision, graph in self.graphs.items():
             content = to_onnx(graph).SerializeToString(deterministic=True)
@@ -104,7 +118,7 @@ class Writer:
             name=network.name,
             target=target,
             precision=precision,
-            scheme=SCHEMES[precision].format(weights_bits=self.weights_bits),
+            scheme=SCHEMES[precision].format(weights_bits=self.weights_bits, suffix=SUFFIXES[self.activations]),
             model=form.model,
             bytes=sum((folder / name).stat().st_size for name in (form.model, *form.companions)),
             sha256=sha256_file(folder / form.model),
@@ -163,6 +177,13 @@ def _details(network: Network, grid: Grid | None, kind: str) -> dict[str, str]:
     if grid is not None:
         details |= {"output_scale": repr(grid.scale), "output_zero_point": str(grid.zero_point)}
     return details
+
+
+def check_rules(graph: Graph) -> None:
+    """EdgecnnError where a graph with symmetric activations breaks TensorRT's rules."""
+    broken = broken_rules(graph)
+    if broken:
+        raise EdgecnnError(f"the symmetric graph breaks {len(broken)} of TensorRT's rules; the first: {broken[0]}")
 
 
 def check_claims(opened: Artifact, images: Array, expected: Array) -> Array:

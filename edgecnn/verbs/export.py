@@ -13,7 +13,7 @@ from edgecnn import formats
 from edgecnn.edge.machine import instruction_sets
 from edgecnn.edge.runtimes import runtime_for
 from edgecnn.errors import UsageError
-from edgecnn.quantize import PairSums, pair_sums
+from edgecnn.quantize import UNTESTED, PairSums, pair_sums
 from edgecnn.recipe import load_recipe
 from edgecnn.records import whole_folder
 from edgecnn.verbs.artifacts import Exported, Writer, exported
@@ -45,6 +45,8 @@ class ExportRecord:
     """The runtimes whose int8 files can saturate on x86 machines without VNNI."""
     heat_maps: tuple[Path, ...] = ()
     """The folders of the map forms, beside the artifacts."""
+    notes: tuple[str, ...] = ()
+    """What is to be known of the files, a sentence each."""
     schema: str = "edgecnn.export/1"
 
     def __getitem__(self, place: int) -> Exported:
@@ -67,6 +69,7 @@ class _Plan:
     out: Path
     network: Callable[[], Network]
     weights_bits: int = 8
+    activations: str = "asymmetric"
     heatmap: bool = False
 
 
@@ -78,6 +81,7 @@ def export(
     int8: bool = False,
     fp32: bool = False,
     weights_bits: int | None = None,
+    activations: str | None = None,
     heatmap: bool | None = None,
     out: Path | str | None = None,
     data_dir: Path | None = None,
@@ -93,11 +97,12 @@ def export(
     """Export a run's best checkpoint, a torch module in eval mode, or a float .onnx file.
 
     Targets and precisions (`int8`, `fp32`, or both by name) replace the recipe's; without a recipe they are all.
-    weights_bits replaces the recipe's too, or 8; with 7, no sum saturates on x86 machines without VNNI. heatmap, too:
-    beside each artifact its map form, which says where a class is seen. What follows data_dir is for networks from
-    elsewhere only: a run's recipe says it. Calibration is uint8 [N, H, W, 3] or a folder; mean and std are for pixels
-    from 0 to 1. Only train and val pictures are opened. The folder appears whole or not at all. Raises UnusableFile,
-    UsageError, MissingExtra, OutOfResources.
+    weights_bits replaces the recipe's too, or 8; with 7, no sum saturates on x86 machines without VNNI. activations,
+    too, or asymmetric; symmetric ones have zero point 0, which TensorRT wants. heatmap, too: beside each artifact its
+    map form, which says where a class is seen. What follows data_dir is for networks from elsewhere only: a run's
+    recipe says it. Calibration is uint8 [N, H, W, 3] or a folder; mean and std are for pixels from 0 to 1. Only train
+    and val pictures are opened. The folder appears whole or not at all. Raises UnusableFile, UsageError, MissingExtra,
+    OutOfResources.
     """
     started = time.perf_counter()
     size = (input_size, input_size) if isinstance(input_size, int) else input_size
@@ -106,15 +111,18 @@ def export(
     plan = _plan(source, told, tuple(targets or ()), asked, Path(out) if out is not None else None, data_dir, message)
     if weights_bits is not None and "int8" not in plan.precisions:
         raise UsageError("weights_bits is for int8 files, and none is asked for")
+    if activations is not None and "int8" not in plan.precisions:
+        raise UsageError("activations is for int8 files, and none is asked for")
     for target in plan.targets:
         runtime_for(formats.find_format(target).name).version()
     if plan.out.exists() and not (plan.out / EXPORT).is_file():
         raise UsageError(f"{plan.out}: exists and is no export; choose another --out")
     bits = plan.weights_bits if weights_bits is None else weights_bits
+    grids = plan.activations if activations is None else activations
     maps = plan.heatmap if heatmap is None else heatmap
     network = plan.network()
     with whole_folder(plan.out) as made:
-        writer = Writer(made, network, "int8" in plan.precisions, bits, maps)
+        writer = Writer(made, network, "int8" in plan.precisions, bits, maps, grids)
         for target in plan.targets:
             for precision in plan.precisions:
                 message(f"writing {target} {precision}")
@@ -126,7 +134,8 @@ def export(
     seconds = time.perf_counter() - started
     found, saturates_in = _saturation(writer, plan.targets)
     folders = tuple(plan.out / name for name in writer.heat_maps)
-    return ExportRecord(plan.source, seconds, artifacts, instruction_sets(), found, saturates_in, folders)
+    notes = (UNTESTED,) if "int8" in plan.precisions and grids == "symmetric" else ()
+    return ExportRecord(plan.source, seconds, artifacts, instruction_sets(), found, saturates_in, folders, notes)
 
 
 def _saturation(writer: Writer, targets: Sequence[str]) -> tuple[tuple[PairSums, ...], tuple[str, ...]]:
@@ -171,6 +180,7 @@ def _plan(
         out or run.exports / _now(),
         lambda: network_of_run(run, data_dir, message),
         recipe.quantize.weights_bits,
+        recipe.quantize.activations,
         recipe.export.heatmap,
     )
 

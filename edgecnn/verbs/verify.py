@@ -20,11 +20,12 @@ from edgecnn.edge.machine import instruction_sets, saturates_pairs
 from edgecnn.edge.runtimes import all_runtimes, runtime_for
 from edgecnn.errors import MissingExtra, UnusableFile
 from edgecnn.graph.edit import Array, Graph, from_onnx
+from edgecnn.graph.program import read_program
 from edgecnn.graph.reference import Reference
 from edgecnn.metrics import drop_interval, mcnemar, ties, top1
 from edgecnn.proof.certificate import Accuracy, Certificate, LogitGrid, Picture
 from edgecnn.proof.parity import LayerReference, LayerReport, Parity, check_layers, compare
-from edgecnn.quantize import PairSums, pair_sums
+from edgecnn.quantize import UNTESTED, PairSums, pair_sums
 from edgecnn.records import sha256_file, write_json
 from edgecnn.verbs.export import ExportRecord
 from edgecnn.verbs.folders import Export, find_export, read_export
@@ -107,6 +108,8 @@ class _Verification:
             self.message("running the reference (ONNX Runtime without optimizations)")
             self.raw[REFERENCE] = Reference(int8).output(self.pictures.images)
             self._note_saturation(int8)
+            if any(op.output.signed for op in read_program(int8).ops):
+                self._note(UNTESTED)
         layers = {"fp32": LayerReference(fp32, sample)}
         if int8 is not None:
             layers["int8"] = LayerReference(int8, sample)
@@ -147,8 +150,11 @@ class _Verification:
         """Keep what sums can come to, and say so where this machine can't hold them."""
         self.saturation = pair_sums(int8)
         if any(sums.saturates for sums in self.saturation) and saturates_pairs(instruction_sets()):
-            self.notes = (*self.notes, SATURATES)
-            self.message(f"note: {SATURATES}")
+            self._note(SATURATES)
+
+    def _note(self, note: str) -> None:
+        self.notes = (*self.notes, note)
+        self.message(f"note: {note}")
 
     def _session_logits(self, model: str) -> Array:
         session = runtime_for("onnx").open(self.folder / model, self.threads)

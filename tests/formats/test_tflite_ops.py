@@ -27,6 +27,7 @@ from edgecnn.graph.edit import Graph
 from edgecnn.graph.program import Op, Program, Tensor, read_program
 from edgecnn.graph.reference import Reference
 from edgecnn.metrics import steps
+from edgecnn.proof.parity import LayerReference
 from edgecnn.quantize import quantize
 from tests.formats.nets_by_op import NETS
 from tests.graph.small_nets import Net, evaluate, pictures
@@ -156,7 +157,11 @@ def levels(values: Array) -> int:
 
 
 def each_that_uses_its_levels(
-    kind: str, form: str, check: Callable[[Net, Graph, Array, dict[str, Array]], None]
+    kind: str,
+    form: str,
+    check: Callable[[Net, Graph, Array, dict[str, Array]], None],
+    activations: str = "asymmetric",
+    least: int = LEVELS,
 ) -> None:
     """Draw nets of a kind, quantize them, and check those whose tested operation uses enough levels: most must."""
     drawn, checked = 0, 0
@@ -167,17 +172,16 @@ def each_that_uses_its_levels(
         nonlocal drawn, checked
         drawn += 1
         images = images_for(net)
-        graph = quantize(net.canonical(), images)
-        program = read_program(graph)
-        reference = Reference(graph, [op.output.value for op in program.ops]).values(images)
+        graph = quantize(net.canonical(), images, activations=activations)
+        program, reference = read_program(graph), LayerReference(graph, images).values
         tested = [op for op in program.ops if (is_tested(op) and op.type != "Flatten") or op.name == "tested/flatten"]
         op = tested[-1]  # hard_swish is two: its gate, and the product
-        if levels(reference[op.output.value]) >= LEVELS:
+        if levels(reference[op.output.value]) >= least:
             checked += 1
             check(net, graph, images, reference)
 
     draw()
-    assert checked >= SHARE * drawn, f"only {checked} of {drawn} draws use {LEVELS} levels"
+    assert checked >= SHARE * drawn, f"only {checked} of {drawn} draws use {least} levels"
 
 
 def given_to(tensor: Tensor, images: Array, reference: dict[str, Array]) -> Array:
@@ -202,7 +206,16 @@ def is_faulty(op: Op, form: Format) -> bool:
 @each_kind_and_format(without=FAULTY)
 def test_int8(kind: str, form: Format) -> None:
     """Each operation by itself; and the whole file where it holds only one that computes."""
+    each_that_uses_its_levels(kind, form.name, check_int8(form))
 
+
+@each_kind_and_format(without=FAULTY)
+def test_int8_with_symmetric_activations(kind: str, form: Format) -> None:
+    """The same; a relu leaves half of the levels unused."""
+    each_that_uses_its_levels(kind, form.name, check_int8(form), "symmetric", LEVELS // 2)
+
+
+def check_int8(form: Format) -> Callable[[Net, Graph, Array, dict[str, Array]], None]:
     def check(net: Net, graph: Graph, images: Array, reference: dict[str, Array]) -> None:
         program = read_program(graph)
         with written(form, graph) as model:
@@ -218,7 +231,7 @@ def test_int8(kind: str, form: Format) -> None:
                 found = form.decode(program.output, run(session, net.shape("x")[0], images))
                 assert_within_a_step(found, reference[program.output.value], f"the {form.name} file")
 
-    each_that_uses_its_levels(kind, form.name, check)
+    return check
 
 
 @pytest.mark.parametrize("kind", NETS)

@@ -154,6 +154,11 @@ def evaluate(
     help="7: int8 weights in -63..63, for x86 machines without VNNI, where sums can saturate (default: the recipe's).",
 )
 @click.option(
+    "--activations",
+    type=click.Choice(["asymmetric", "symmetric"]),
+    help="symmetric: int8 with zero points 0, as TensorRT wants them (default: the recipe's).",
+)
+@click.option(
     "--heatmap/--no-heatmap",
     default=None,
     help="Beside each file its map form, for camera --heatmap (default: the recipe's).",
@@ -179,6 +184,7 @@ def export(
     int8: bool,
     fp32: bool,
     weights_bits: int | None,
+    activations: str | None,
     heatmap: bool | None,
     out: Path | None,
     calibration: Path | None,
@@ -208,6 +214,7 @@ def export(
         targets=flattened(targets),
         precisions=precisions,
         weights_bits=weights_bits,
+        activations=activations,
         heatmap=heatmap,
         out=out,
         calibration=calibration,
