@@ -75,7 +75,7 @@ class Graph:
         return consumers[0] if len(consumers) == 1 and consumers[0].op in ops else None
 
     def value(self, name: str) -> Value:
-        """A value with its type and shape: that of the zero point behind QuantizeLinear, else float32; ends as declared."""
+        """A value with its type and shape: the zero point's behind QuantizeLinear, else float32; ends as declared."""
         declared = next((value for value in (*self.inputs, *self.outputs) if value.name == name), None)
         if declared is not None:
             return declared

@@ -119,7 +119,8 @@ class Program:
 
 def shifted(values: Array) -> Array:
     """int8 on a grid as uint8, 128 higher, or the other way."""
-    return (values.view(np.uint8) ^ np.uint8(SHIFT)).view(np.int8 if values.dtype == np.uint8 else np.uint8)
+    other = np.int8 if values.dtype == np.uint8 else np.uint8
+    return np.asarray((np.ascontiguousarray(values).view(np.uint8) ^ np.uint8(SHIFT)).view(other))
 
 
 def read_program(graph: Graph) -> Program:

@@ -62,7 +62,7 @@ def _pairs(graph: Graph) -> Iterator[str]:
 
 
 def _weights(graph: Graph) -> Iterator[str]:
-    """int8 constants in -127..127 behind a DequantizeLinear: a scale for each output channel, for a dense layer or one."""
+    """int8 constants in -127..127 behind a DequantizeLinear: a scale an output channel, or one for a dense layer."""
     for node in graph.each(*WEIGHTED):
         given = graph.producer(node.inputs[1])
         if given is None or given.op != "DequantizeLinear" or given.inputs[0] not in graph.constants:

@@ -25,7 +25,6 @@ from edgecnn.graph.listing import Listing
 from edgecnn.graph.program import Grid, Op, Program, Tensor
 from edgecnn.records import write_whole
 
-
 ENDS = ("Convert", "Add")
 """What stands between the last FakeQuantize and the uint8 output; symmetric activations are shifted there."""
 
