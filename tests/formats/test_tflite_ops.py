@@ -28,7 +28,7 @@ from edgecnn.graph.program import Op, Program, Tensor, read_program
 from edgecnn.graph.reference import Reference
 from edgecnn.metrics import steps
 from edgecnn.proof.parity import LayerReference
-from edgecnn.quantize import quantize
+from edgecnn.quantize import broken_rules, quantize
 from tests.formats.nets_by_op import NETS
 from tests.graph.small_nets import Net, evaluate, pictures
 
@@ -41,9 +41,10 @@ SHARE = 0.8
 FLOAT_TOLERANCE = 1e-4
 
 
-def examples(form: str) -> Any:
+def examples(form: str, activations: str = "asymmetric") -> Any:
     """How many nets are drawn; OpenVINO's converter takes 0.5 s for each."""
-    count = int(MORE) if MORE else {"openvino": 6}.get(form, 15)
+    usual = {"openvino": 6}.get(form, 15 if activations == "asymmetric" else 5)
+    count = int(MORE) if MORE else usual
     return settings(
         max_examples=count,
         deadline=None,
@@ -166,7 +167,7 @@ def each_that_uses_its_levels(
     """Draw nets of a kind, quantize them, and check those whose tested operation uses enough levels: most must."""
     drawn, checked = 0, 0
 
-    @examples(form)
+    @examples(form, activations)
     @given(NETS[kind])
     def draw(net: Net) -> None:
         nonlocal drawn, checked
@@ -211,8 +212,13 @@ def test_int8(kind: str, form: Format) -> None:
 
 @each_kind_and_format(without=FAULTY)
 def test_int8_with_symmetric_activations(kind: str, form: Format) -> None:
-    """The same; a relu leaves half of the levels unused."""
-    each_that_uses_its_levels(kind, form.name, check_int8(form), "symmetric", LEVELS // 2)
+    """The same, and TensorRT's rules; a relu leaves half of the levels unused."""
+
+    def check(net: Net, graph: Graph, images: Array, reference: dict[str, Array]) -> None:
+        assert broken_rules(graph) == (), kind
+        check_int8(form)(net, graph, images, reference)
+
+    each_that_uses_its_levels(kind, form.name, check, "symmetric", LEVELS // 2)
 
 
 def check_int8(form: Format) -> Callable[[Net, Graph, Array, dict[str, Array]], None]:
