@@ -162,10 +162,10 @@ def each_that_uses_its_levels(
     form: str,
     check: Callable[[Net, Graph, Array, dict[str, Array]], None],
     activations: str = "asymmetric",
-    least: int = LEVELS,
 ) -> None:
     """Draw nets of a kind, quantize them, and check those whose tested operation uses enough levels: most must."""
     drawn, checked = 0, 0
+    least = LEVELS if activations == "asymmetric" else LEVELS // 2
 
     @examples(form, activations)
     @given(NETS[kind])
@@ -218,7 +218,7 @@ def test_int8_with_symmetric_activations(kind: str, form: Format) -> None:
         assert broken_rules(graph) == (), kind
         check_int8(form)(net, graph, images, reference)
 
-    each_that_uses_its_levels(kind, form.name, check, "symmetric", LEVELS // 2)
+    each_that_uses_its_levels(kind, form.name, check, "symmetric")
 
 
 def check_int8(form: Format) -> Callable[[Net, Graph, Array, dict[str, Array]], None]:
