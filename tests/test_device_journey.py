@@ -28,7 +28,7 @@ RECORDED = Path(__file__).parent / "counted"
 MOST_PERCENT = 2.0
 PICTURES = 200
 PROFILE = """
-name: pi
+name: counted
 title: for a test
 cpu: emulated
 cores: 4
@@ -54,12 +54,12 @@ class profiled:  # noqa: N801 - it is used as a function
     def __init__(self, pi: VirtualPi, folder: Path) -> None:
         self._folder, self._before = folder, Path.cwd()
         (folder / "devices").mkdir()
-        (folder / "devices/pi.yaml").write_text(PROFILE.format(folder=pi.folder))
+        (folder / "devices/counted.yaml").write_text(PROFILE.format(folder=pi.folder))
 
     def __enter__(self) -> None:
         os.chdir(self._folder)
-        done = edgecnn("devices", "setup", "pi", "--runtime", "litert,onnxruntime", "--json")
-        assert done.returncode == 0, done.stderr
+        done = edgecnn("devices", "setup", "counted", "--runtime", "litert,onnxruntime", "--json")
+        assert done.code == 0, done.err
 
     def __exit__(self, *raised: object) -> None:
         os.chdir(self._before)
@@ -68,35 +68,35 @@ class profiled:  # noqa: N801 - it is used as a function
 def answer(*words: object) -> Any:
     """What a verb says with --json."""
     done = edgecnn(*words, "--json")
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    assert done.code == 0, done.err
+    return json.loads(done.out)
 
 
 @pytest.mark.slow
 def test_it_says_what_it_is_and_can_have(pi: VirtualPi) -> None:
-    found = answer("devices", "probe", "pi")
+    found = answer("devices", "probe", "counted")
     assert json.dumps(found).count("aarch64") >= 1
     assert "litert" in json.dumps(found)
 
 
 @pytest.mark.slow
 def test_setup_again_changes_nothing_and_is_small(pi: VirtualPi) -> None:
-    done = edgecnn("devices", "setup", "pi", "--runtime", "litert,onnxruntime")
-    assert done.returncode == 0, done.stderr
-    assert "nothing to do" in done.stdout
-    taken = re.search(r"takes ([0-9]+) MB", done.stdout)
+    done = edgecnn("devices", "setup", "counted", "--runtime", "litert,onnxruntime")
+    assert done.code == 0, done.err
+    assert "nothing to do" in done.out
+    taken = re.search(r"takes ([0-9]+) MB", done.out)
     assert taken is not None
     assert int(taken[1]) <= 130
 
 
 @pytest.mark.slow
 def test_instructions_are_counted_and_int8_answers_are_the_same_to_the_bit(pi: VirtualPi) -> None:
-    counted = answer("bench", "cifar10-ds", "--device", "pi", "--out", "ds.json")
+    counted = answer("bench", "cifar10-ds", "--device", "counted", "--out", "ds.json")
     rows = {(row["runtime"], row["precision"]): row for row in counted["rows"]}
     assert set(rows) == {(runtime, kind) for runtime in ("litert", "onnxruntime") for kind in ("int8", "fp32")}
     assert all("p50_us" not in row and row["instructions"] > 1e6 for row in counted["rows"]), "no time, but work"
     images = open_dataset(DataSpec("cifar10_mini", None, 0.1, 32, 32, "crop")).load("test").images[:20]
-    found = verify_on_device("cifar10-ds", "pi", images)
+    found = verify_on_device("cifar10-ds", "counted", images)
     assert found.emulated
     exact = {pair.a: (pair.exact, pair.max_steps) for pair in found.parity}
     assert exact["tflite-int8 in litert, here"] == (1.0, 0)
@@ -108,7 +108,7 @@ def test_instructions_are_counted_and_int8_answers_are_the_same_to_the_bit(pi: V
 @pytest.mark.parametrize("model", MODELS)
 def test_every_packaged_model_answers_the_same_to_the_bit(pi: VirtualPi, model: str) -> None:
     images, classes = pictures(model)
-    found: DeviceCertificate = verify_on_device(model, "pi", images, classes, sample=PICTURES)
+    found: DeviceCertificate = verify_on_device(model, "counted", images, classes, sample=PICTURES)
     assert found.n == PICTURES
     for pair in found.parity:
         print(f"{model} {pair.b}: {pair.max_steps} steps at most, {100 * pair.exact:.3f} % exact")
@@ -145,7 +145,7 @@ def test_nor_on_a_cortex_a76(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 def check_counts(cpu: str) -> None:
     """Hold what the packaged models take now against what was recorded, and see that the gate would notice."""
-    answer("bench", *MODELS, "--device", "pi", "--out", "now.json")
+    answer("bench", *MODELS, "--device", "counted", "--out", "now.json")
     recorded, now = RECORDED / f"{cpu}.json", Path("now.json")
     found = compare(recorded, now, tolerance_percent=MOST_PERCENT)
     assert len(found.rows) == 10

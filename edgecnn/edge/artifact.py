@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecnn.edge import pixels
-from edgecnn.edge.runtimes import Session, all_runtimes, find_runtime, runtime_for
+from edgecnn.edge.runtimes import Session, find_runtime, runtime_for, usual_runtimes
 from edgecnn.errors import UnusableFile, UsageError
 from edgecnn.metrics import softmax
 from edgecnn.records import read_json, sha256_file
@@ -174,6 +174,6 @@ def open_unchecked(folder: Path, manifest: Manifest, runtime: str | None = None,
     """
     engine = find_runtime(runtime) if runtime else runtime_for(manifest.target)
     if manifest.target not in engine.reads:
-        able = ", ".join(name for name, other in all_runtimes().items() if manifest.target in other.reads)
+        able = ", ".join(name for name, other in usual_runtimes().items() if manifest.target in other.reads)
         raise UsageError(f"{engine.name} does not read {manifest.target} files; choose from {able}")
     return Artifact(folder, manifest, engine.open(folder / manifest.model, threads))

@@ -16,6 +16,7 @@ from edgecnn.remote import zipapp
 from edgecnn.remote.files import Parcel, upload
 from edgecnn.remote.profiles import Profile, address_of
 from edgecnn.remote.ssh import Connection
+from edgecnn.remote.wheels import ENGINES
 
 FOLDER = ".edgecnn"
 """In the home folder over there: everything that is edgecnn's. Removing it removes all."""
@@ -90,7 +91,9 @@ class Device:
         self.connection.check(code, said)
 
     def lacks(self, runtime: str, error: MissingExtra) -> MissingExtra:
-        """What installs it over there."""
+        """What installs it over there, where `devices setup` can."""
+        if runtime not in ENGINES:
+            return error
         name = self.profile.name
         extra = find_runtime(runtime).extra
         return MissingExtra(f"this on {name}", runtime, extra, f"edgecnn devices setup {name} --runtime {runtime}")

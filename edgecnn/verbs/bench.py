@@ -12,7 +12,7 @@ from pathlib import Path
 
 from edgecnn import __version__, plots
 from edgecnn.edge.measure.sensors import NOW
-from edgecnn.edge.runtimes import Runtime, all_runtimes, find_runtime
+from edgecnn.edge.runtimes import Runtime, find_runtime, usual_runtimes
 from edgecnn.errors import UsageError
 from edgecnn.measuring.advice import advise
 from edgecnn.measuring.budget import check_budget
@@ -112,13 +112,13 @@ def _entries(subjects: Sequence[Subject], asked: Sequence[Runtime], threads: Seq
     entries = [
         Entry(subject, runtime, count)
         for subject in subjects
-        for runtime in (asked or all_runtimes().values())
+        for runtime in (asked or usual_runtimes().values())
         if subject.target in runtime.reads
         for count in threads
     ]
     if not entries:
         formats = sorted({subject.target for subject in subjects})
-        able = [name for name, runtime in all_runtimes().items() if set(formats) & set(runtime.reads)]
+        able = [name for name, runtime in usual_runtimes().items() if set(formats) & set(runtime.reads)]
         raise UsageError(
             f"{' and '.join(runtime.name for runtime in asked)} reads no {' or '.join(formats)} files; choose from "
             f"{', '.join(able)}"

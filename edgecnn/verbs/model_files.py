@@ -16,7 +16,7 @@ from edgecnn.edge import classifier, pixels
 from edgecnn.edge.artifact import MANIFEST
 from edgecnn.edge.child import Work, in_child
 from edgecnn.edge.classifier import Normalisation, PictureInput, Ports, picture_input
-from edgecnn.edge.runtimes import SUFFIXES, Array, all_runtimes, find_runtime, format_of, runtime_for
+from edgecnn.edge.runtimes import SUFFIXES, Array, find_runtime, format_of, runtime_for, usual_runtimes
 from edgecnn.errors import UnusableFile, UsageError, blaming
 from edgecnn.records import disk_errors, from_json
 
@@ -49,7 +49,7 @@ class ModelFile:
         self.path, self.format, self.threads = path, format_of(path), threads
         engine = find_runtime(runtime) if runtime else runtime_for(self.format)
         if self.format not in engine.reads:
-            able = ", ".join(name for name, other in all_runtimes().items() if self.format in other.reads)
+            able = ", ".join(name for name, other in usual_runtimes().items() if self.format in other.reads)
             raise UsageError(f"{engine.name} does not read {self.format} files; choose from {able}")
         self.engine, self.runtime = engine.name, engine.version()
         self.bytes = sum(_size(part) for part in _parts(path, find_format(self.format).companions))

@@ -17,7 +17,7 @@ from edgecnn.data import fingerprint
 from edgecnn.edge import artifact
 from edgecnn.edge.artifact import Manifest
 from edgecnn.edge.machine import instruction_sets, saturates_pairs
-from edgecnn.edge.runtimes import all_runtimes, runtime_for
+from edgecnn.edge.runtimes import runtime_for, usual_runtimes
 from edgecnn.errors import MissingExtra, UnusableFile
 from edgecnn.graph.edit import Array, Graph, from_onnx
 from edgecnn.graph.program import read_program
@@ -296,7 +296,7 @@ class _Verification:
 
 def _versions() -> dict[str, str]:
     found = {"edgecnn": __version__, "python": platform.python_version(), "numpy": np.__version__}
-    for name, runtime in all_runtimes().items():
+    for name, runtime in usual_runtimes().items():
         try:
             found[name] = runtime.version()
         except MissingExtra:

@@ -91,12 +91,14 @@ class Runtime(Protocol):
     """An engine. `reads` are the formats it takes, `extra` is what installs it.
 
     `saturates_pairs`: on x86 without VNNI it adds products of int8 in pairs, in 16 bits, which may be too few.
+    `asked_only`: it is used where somebody names it, and never because it reads a file.
     """
 
     name: str
     reads: tuple[str, ...]
     extra: str
     saturates_pairs: bool
+    asked_only: bool
 
     def version(self) -> str:
         """Library and version, such as `ai-edge-litert 2.3.0`; MissingExtra where it is not installed."""
@@ -111,6 +113,11 @@ class Runtime(Protocol):
 def all_runtimes() -> Mapping[str, Runtime]:
     """Every engine of this folder by name, installed or not."""
     return discover(__name__, "RUNTIME")
+
+
+def usual_runtimes() -> Mapping[str, Runtime]:
+    """Those that are used unasked."""
+    return {name: runtime for name, runtime in all_runtimes().items() if not runtime.asked_only}
 
 
 def find_runtime(name: str) -> Runtime:
@@ -128,7 +135,7 @@ def format_of(path: Path) -> str:
 
 def runtime_for(form: str) -> Runtime:
     """The first installed engine that reads a format; MissingExtra where none is installed."""
-    able = [runtime for runtime in all_runtimes().values() if form in runtime.reads]
+    able = [runtime for runtime in usual_runtimes().values() if form in runtime.reads]
     if not able:
         raise UsageError(f"no runtime reads the format '{form}'")
     first: MissingExtra | None = None

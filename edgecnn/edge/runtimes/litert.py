@@ -81,6 +81,7 @@ class LiteRT:
     reads = ("tflite",)
     extra = "tflite"
     saturates_pairs = False
+    asked_only = False
 
     def version(self) -> str:
         """The library found first."""

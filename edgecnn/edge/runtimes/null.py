@@ -38,6 +38,7 @@ class Null:
     reads = ("null",)
     extra = "dev"
     saturates_pairs = False
+    asked_only = False
 
     def version(self) -> str:
         """It is part of edgecnn."""

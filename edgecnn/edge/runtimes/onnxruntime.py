@@ -1,4 +1,4 @@
-"""ONNX Runtime on the CPU."""
+"""ONNX Runtime on the CPU, and what it shares with onnxruntime_cuda and onnxruntime_tensorrt."""
 
 from __future__ import annotations
 
@@ -43,20 +43,49 @@ def _port(given: Any) -> Port:
 
 
 class OnnxRuntime:
-    """Reads .onnx files."""
+    """Reads .onnx files. `providers`: those that share the graph's operators among them, the first one that can."""
 
     name = "onnxruntime"
     reads = ("onnx",)
     extra = "onnx"
     saturates_pairs = True
+    asked_only = False
+    providers: tuple[str, ...] = ("CPUExecutionProvider",)
+
+    def provider_options(self, path: Path) -> Mapping[str, str]:
+        """Those of the first provider for a file."""
+        return {}
 
     def version(self) -> str:
-        """The library's version."""
-        return f"onnxruntime {library().__version__}"
+        """The library's version; MissingExtra where it was built without the provider."""
+        engine = library()
+        if self.providers[0] not in engine.get_available_providers():
+            raise MissingExtra(
+                f"running .onnx files in {self.name}",
+                f"an onnxruntime with {self.providers[0]}",
+                self.extra,
+                "put NVIDIA's onnxruntime-gpu for this machine's CUDA or JetPack in the place of onnxruntime",
+            )
+        return f"onnxruntime {engine.__version__}"
 
     def open(self, path: Path, threads: int) -> OnnxRuntimeSession:
-        """Open with all graph optimizations; the library's refusal is UnusableFile."""
-        return OnnxRuntimeSession(_open(path, _options(threads)))
+        """Open with all graph optimizations; the library's refusal, or another provider's help, is UnusableFile."""
+        return OnnxRuntimeSession(self._open(path, _options(threads)))
+
+    def _open(self, path: Path, options: Any) -> Any:
+        first, *others = self.providers
+        try:
+            session = library().InferenceSession(
+                str(path), options, providers=[(first, dict(self.provider_options(path))), *others]
+            )
+        except Exception as error:
+            raise UnusableFile(f"{path}: ONNX Runtime can't open it ({str(error).splitlines()[0]})") from error
+        if session.get_providers()[0] != first:  # it warns and takes the next one
+            raise UnusableFile(
+                f"{path}: {first} could not be set up, and {session.get_providers()[0]} would run it in silence; see "
+                "whether the driver, CUDA and cuDNN are those that this onnxruntime was built for"
+            )
+        return session
 
     def profile(self, path: Path, threads: int, arrays: Sequence[Array], runs: int) -> Profile:
         """From the trace that the library writes: an event for each node and run."""
@@ -66,7 +95,7 @@ class OnnxRuntime:
             options = _options(threads)
             options.enable_profiling = True
             options.profile_file_prefix = str(Path(folder) / "trace")
-            opened = _open(path, options)
+            opened = self._open(path, options)
             session = OnnxRuntimeSession(opened)
             for _ in range(runs + 1):
                 session.run(*arrays)
@@ -100,13 +129,6 @@ def _options(threads: int) -> Any:
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.log_severity_level = 3
     return options
-
-
-def _open(path: Path, options: Any) -> Any:
-    try:
-        return library().InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:
-        raise UnusableFile(f"{path}: ONNX Runtime can't open it ({str(error).splitlines()[0]})") from error
 
 
 def library() -> Any:

@@ -46,6 +46,7 @@ class OpenVINO:
     reads = ("openvino", "onnx")
     extra = "openvino"
     saturates_pairs = True
+    asked_only = False
 
     def version(self) -> str:
         """The library's version."""

@@ -1,0 +1,50 @@
+"""ONNX Runtime on an NVIDIA GPU by TensorRT: for fp32 files, and int8 ones with symmetric activations. Untested on
+hardware.
+
+Source: ONNX Runtime's documentation, TensorRT Execution Provider. What TensorRT can't take runs by CUDA. An engine is
+built when a file is first opened, which takes minutes on a Jetson, and kept in the user's cache.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from edgecnn.edge.runtimes.onnxruntime import OnnxRuntime
+
+QUANTIZED = b"QuantizeLinear"
+"""Operators' types stand in a .onnx file as text."""
+
+
+class OnnxRuntimeTensorrt(OnnxRuntime):
+    """Reads .onnx files, where somebody asks for it by its name."""
+
+    name = "onnxruntime_tensorrt"
+    saturates_pairs = False
+    asked_only = True
+    providers = ("TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider")
+
+    def provider_options(self, path: Path) -> Mapping[str, str]:
+        """int8 where the file says its scales itself; half precision beside it, for what int8 leaves over, and never in
+        an fp32 file.
+        """
+        try:
+            quantized = "1" if QUANTIZED in path.read_bytes() else "0"
+        except OSError:
+            quantized = "0"  # opening it says what is wrong with it
+        return {
+            "trt_int8_enable": quantized,
+            "trt_fp16_enable": quantized,
+            "trt_engine_cache_enable": "1",
+            "trt_engine_cache_path": str(_cache()),
+        }
+
+
+def _cache() -> Path:
+    """By the XDG Base Directory Specification."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(base) if os.path.isabs(base) else Path.home() / ".cache") / "edgecnn" / "tensorrt"
+
+
+RUNTIME = OnnxRuntimeTensorrt()
