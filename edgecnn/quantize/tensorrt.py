@@ -3,9 +3,10 @@
 It is as far as one can get without the hardware: whether the builder finds a kernel for each layer is not known.
 
 Sources: NVIDIA, "Working with Quantized Types" and "Explicit Quantization" (the scheme is symmetric, activations have
-one scale, weights one a channel; what a weighted operation and a sum take is quantized; nothing stands between a
-convolution and its activation); onnx-tensorrt, onnxOpImporters.cpp, QuantDequantLinearHelper (zero points must be all
-zero, scales positive constants; uint8 is for the DLA only, and a DequantizeLinear of int32 is refused).
+one scale, weights one a channel); onnx-tensorrt, onnxOpImporters.cpp, QuantDequantLinearHelper (zero points must be all
+zero, scales positive constants; uint8 is for the DLA only, and a DequantizeLinear of int32 is refused). That both sides
+of a sum are quantized, and nothing stands between a convolution and its activation, is what its fusions are known to
+want; the same pages do not say it of every version.
 """
 
 from __future__ import annotations
