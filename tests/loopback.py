@@ -141,7 +141,7 @@ def _wait(port: int, log: Path) -> None:
 
 def set_up(device: Loopback, devices: Path, name: str = "loop", **more: object) -> None:
     """What `devices add` and `devices setup` would do: a profile in `devices`, and an environment, this process's."""
-    python = device.home / ".edgecnn/venv/bin/python"
+    python = device.home / ".edgecnn/venv/bin/python3"
     python.parent.mkdir(parents=True, exist_ok=True)
     python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
     python.chmod(0o755)

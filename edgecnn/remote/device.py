@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
+from edgecnn.edge.provision import FOLDER, PYTHON
 from edgecnn.edge.runtimes import find_runtime
 from edgecnn.errors import DeviceError, MissingExtra
 from edgecnn.remote import zipapp
@@ -18,10 +19,6 @@ from edgecnn.remote.profiles import Profile, address_of
 from edgecnn.remote.ssh import Connection
 from edgecnn.remote.wheels import ENGINES
 
-FOLDER = ".edgecnn"
-"""In the home folder over there: everything that is edgecnn's. Removing it removes all."""
-PYTHON = f"{FOLDER}/venv/bin/python"
-"""Of the environment that `devices setup` makes."""
 MOST_TOGETHER = 6
 """Of the ten sessions that sshd allows a connection unless told otherwise (MaxSessions, sshd_config(5))."""
 EACH_MIB = 160

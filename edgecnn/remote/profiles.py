@@ -213,11 +213,14 @@ def read_profile(path: Path) -> Profile:
 
 
 def address_of(profile: Profile) -> Address:
-    """How to reach it; UsageError where the profile does not say, or nothing can be put there."""
+    """How to reach it; UsageError where the profile does not say, it is this machine, or nothing can be put there."""
     if profile.unsupported is not None:
         raise UsageError(f"{profile.name} is not supported: {profile.unsupported}")
     if profile.here:
-        raise UsageError(f"{profile.name} is this machine: what it needs, `edgecnn doctor` says")
+        raise UsageError(
+            f"{profile.name} is this machine, to which no ssh leads: what it needs, `edgecnn doctor` says, and what "
+            "runs here wants no --device"
+        )
     if profile.ssh is None:
         raise UsageError(
             f"the profile {profile.name} does not say where your device is: "

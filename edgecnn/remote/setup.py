@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edgecnn.edge.provision import FOLDER
 from edgecnn.errors import DeviceError, OutOfResources
 from edgecnn.remote.advice import advise, given_by_system, target_of
 from edgecnn.remote.files import Parcel, upload
@@ -25,8 +26,6 @@ from edgecnn.remote.profiles import Profile
 from edgecnn.remote.ssh import Connection
 from edgecnn.remote.wheels import ENGINES, INSTALLER, PYTHONS, UNUSED, VERSIONS, Pin, fetch, pin, wanted
 
-PYTHON = ".edgecnn/venv/bin/python3"
-"""The environment's interpreter, from the home folder."""
 INSTALLING_S = 1800.0
 """A slow card, an emulated processor."""
 LOADED = {"litert": "ai_edge_litert.interpreter", "onnxruntime": "onnxruntime", "openvino": "openvino"}
@@ -88,7 +87,7 @@ def provision(
         return Provisioned(found, packages, given, (), 0, found.environment.size_bytes)
     wheels = fetch([*plan.missing, pin(INSTALLER, found.python_minor)], target_of(found), message=message, cache=cache)
     _need_space(profile.name, found, wheels.values())
-    parcels = {entry: Parcel(f".edgecnn/wheels/{wheel.name}", wheel) for entry, wheel in wheels.items()}
+    parcels = {entry: Parcel(f"{FOLDER}/wheels/{wheel.name}", wheel) for entry, wheel in wheels.items()}
     message(f"uploading {sum(parcel.size for parcel in parcels.values()) / 1e6:.0f} MB as far as it is not there")
     uploaded = upload(connection, list(parcels.values()), python=profile.python, progress=progress)
     message(f"installing {', '.join(map(str, plan.missing))} over there")

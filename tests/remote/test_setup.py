@@ -14,13 +14,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edgecnn.edge.provision import PYTHON
 from edgecnn.edge.runtimes import find_runtime
 from edgecnn.errors import DeviceError, OutOfResources, UsageError
 from edgecnn.packaged import find_model
 from edgecnn.remote import setup
 from edgecnn.remote.probing import Probe, probe
 from edgecnn.remote.profiles import Profile
-from edgecnn.remote.setup import PYTHON, Provisioned, plan_for, provision
+from edgecnn.remote.setup import Provisioned, plan_for, provision
 from edgecnn.remote.ssh import Connection
 from edgecnn.remote.wheels import Pin, wanted
 from tests.loopback import Loopback
