@@ -12,6 +12,7 @@ import pytest
 from edgecnn import packaged
 from edgecnn.edge.runtimes import find_runtime, runtime_for, usual_runtimes
 from edgecnn.errors import MissingExtra, UnusableFile
+from edgecnn.records import sha256_file
 
 MODELS = packaged.folder("models") / "cifar10-ds"
 CUDA, TENSORRT, CPU = "CUDAExecutionProvider", "TensorrtExecutionProvider", "CPUExecutionProvider"
@@ -44,7 +45,7 @@ def library(built: tuple[str, ...], working: tuple[str, ...], monkeypatch: pytes
         __version__="1.23.2",
         get_available_providers=lambda: list(built),
         SessionOptions=SimpleNamespace,
-        InferenceSession=lambda path, options, providers: Session(path, options, providers, working),
+        InferenceSession=lambda path, options, providers, enable_fallback: Session(path, options, providers, working),
     )
     monkeypatch.setitem(sys.modules, "onnxruntime", double)
 
@@ -74,7 +75,8 @@ def test_tensorrt_computes_in_the_precision_of_the_file(
     (name, options), *others = Session.made
     assert (name, others) == (TENSORRT, [CUDA, CPU])
     assert (options["trt_int8_enable"], options["trt_fp16_enable"]) == (eight_bits, eight_bits)
-    assert options["trt_engine_cache_path"] == str(tmp_path / "edgecnn/tensorrt")
+    kept = tmp_path / "edgecnn/tensorrt" / sha256_file(MODELS / f"onnx-{precision}/model.onnx")
+    assert options["trt_engine_cache_path"] == str(kept)
 
 
 def test_cuda_keeps_float32(monkeypatch: pytest.MonkeyPatch) -> None:

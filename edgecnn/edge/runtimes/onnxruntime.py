@@ -76,7 +76,7 @@ class OnnxRuntime:
         first, *others = self.providers
         try:
             session = library().InferenceSession(
-                str(path), options, providers=[(first, dict(self.provider_options(path))), *others]
+                str(path), options, providers=[(first, dict(self.provider_options(path))), *others], enable_fallback=0
             )
         except Exception as error:
             raise UnusableFile(f"{path}: ONNX Runtime can't open it ({str(error).splitlines()[0]})") from error

@@ -7,6 +7,7 @@ built when a file is first opened, which takes minutes on a Jetson, and kept in 
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -30,19 +31,22 @@ class OnnxRuntimeTensorrt(OnnxRuntime):
         an fp32 file.
         """
         try:
-            quantized = "1" if QUANTIZED in path.read_bytes() else "0"
+            content = path.read_bytes()
         except OSError:
-            quantized = "0"  # opening it says what is wrong with it
+            content = b""  # opening it says what is wrong with it
+        quantized = "1" if QUANTIZED in content else "0"
         return {
             "trt_int8_enable": quantized,
             "trt_fp16_enable": quantized,
             "trt_engine_cache_enable": "1",
-            "trt_engine_cache_path": str(_cache()),
+            "trt_engine_cache_path": str(_cache() / hashlib.sha256(content).hexdigest()),
         }
 
 
 def _cache() -> Path:
-    """By the XDG Base Directory Specification."""
+    """Where engines are kept, by the XDG Base Directory Specification; a folder for each file's content, so that no two
+    can be mistaken for each other.
+    """
     base = os.environ.get("XDG_CACHE_HOME", "")
     return (Path(base) if os.path.isabs(base) else Path.home() / ".cache") / "edgecnn" / "tensorrt"
 
