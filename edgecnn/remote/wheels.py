@@ -7,7 +7,7 @@ version, that of constraints.txt.
 
 from __future__ import annotations
 
-import importlib.util
+import importlib.metadata
 import os
 import re
 import subprocess
@@ -154,11 +154,13 @@ def _cached(folder: Path, pin: Pin) -> Path | None:
 
 
 def _download(pins: list[Pin], target: Target, folder: Path) -> None:
-    if importlib.util.find_spec("pip") is None:
+    try:
+        importlib.metadata.version("pip")  # looking for its module would switch setuptools' hook for distutils off
+    except importlib.metadata.PackageNotFoundError as error:
         raise UsageError(
             f"fetching wheels for a device takes pip, which {sys.executable} does not have: "
             f"{sys.executable} -m ensurepip, or uv pip install pip"
-        )
+        ) from error
     platforms = [word for platform in target.platforms() for word in ("--platform", platform)]
     version = f"{target.python[0]}.{target.python[1]}"
     abis = [word for abi in (f"cp{version.replace('.', '')}", "abi3", "none") for word in ("--abi", abi)]

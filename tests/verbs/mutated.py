@@ -1,8 +1,7 @@
 """Model files with something wrong in them, the same for the same seed, and what a verb of edgecnn makes of one.
 
 The parent's side runs in this process, as the command line runs it. Each file is opened in a child: a fresh process, as
-users have it, or (`Forked`) a fork of this one, which is the same from edgecnn.edge.child.call on (bench:
-edgecnn.edge.measure.process.serve) and ten times faster.
+users have it, or (`Forked`) a fork of this one, which is the same from edgecnn.edge.__main__ on and ten times faster.
 """
 
 from __future__ import annotations
@@ -24,8 +23,7 @@ from unittest.mock import patch
 import numpy as np
 import onnx
 
-from edgecnn.edge import child
-from edgecnn.edge.measure import process
+from edgecnn.edge.__main__ import main as edge
 from edgecnn.formats import all_formats, find_format
 from edgecnn.formats.tflite.builder import pack, unpack
 from edgecnn.quantize import quantize
@@ -295,10 +293,7 @@ class Forked:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             faulthandler.disable()  # pytest's would tell of each death
             try:
-                if "call" in args:
-                    child.call(int(args[-2]), int(args[-1]))
-                else:
-                    process.serve()
+                edge(args[args.index("edgecnn.edge") + 1 :])
             except BaseException as error:
                 sys.stderr.write(f"{type(error).__name__}: {error}\n")
                 sys.stderr.flush()

@@ -105,7 +105,7 @@ class Answers:
 class Server:
     """The model of this process, and what can be asked about it. `behind`: bytes that follow the answer's line."""
 
-    def __init__(self, requests: IO[bytes] = sys.stdin.buffer) -> None:
+    def __init__(self, requests: IO[bytes]) -> None:
         self._requests = requests
         self.behind = memoryview(b"")
         self._runtime: Runtime | None = None
@@ -197,7 +197,7 @@ def serve() -> None:
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     leash.hold(0, out.fileno())
-    server = Server()
+    server = Server(sys.stdin.buffer)
     for line in sys.stdin.buffer:
         request = json.loads(line)
         answer = attempt(partial(server.answer, request), request)
