@@ -22,6 +22,7 @@ from edgecnn.verbs.verify_device import verify_on_device
 from tests.verbs.small_runs import edgecnn
 from tests.virtual_pi import VirtualPi, started
 
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 MODELS = ("cifar10-ds", "cifar10-mobile", "photos-96")
 RECORDED = Path(__file__).parent / "counted"
 """What the packaged models took when they were last looked at: a record for each processor."""
@@ -72,14 +73,12 @@ def answer(*words: object) -> Any:
     return json.loads(done.out)
 
 
-@pytest.mark.slow
 def test_it_says_what_it_is_and_can_have(pi: VirtualPi) -> None:
     found = answer("devices", "probe", "counted")
     assert json.dumps(found).count("aarch64") >= 1
     assert "litert" in json.dumps(found)
 
 
-@pytest.mark.slow
 def test_setup_again_changes_nothing_and_is_small(pi: VirtualPi) -> None:
     done = edgecnn("devices", "setup", "counted", "--runtime", "litert,onnxruntime")
     assert done.code == 0, done.err
@@ -89,7 +88,6 @@ def test_setup_again_changes_nothing_and_is_small(pi: VirtualPi) -> None:
     assert int(taken[1]) <= 130
 
 
-@pytest.mark.slow
 def test_instructions_are_counted_and_int8_answers_are_the_same_to_the_bit(pi: VirtualPi) -> None:
     counted = answer("bench", "cifar10-ds", "--device", "counted", "--out", "ds.json")
     rows = {(row["runtime"], row["precision"]): row for row in counted["rows"]}
@@ -103,8 +101,6 @@ def test_instructions_are_counted_and_int8_answers_are_the_same_to_the_bit(pi: V
     assert found.passed
 
 
-@pytest.mark.slow
-@pytest.mark.long
 @pytest.mark.parametrize("model", MODELS)
 def test_every_packaged_model_answers_the_same_to_the_bit(pi: VirtualPi, model: str) -> None:
     images, classes = pictures(model)
@@ -129,14 +125,10 @@ def pictures(model: str) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any] | N
     return np.stack([cv2.resize(test.images[i], (96, 96), interpolation=cv2.INTER_CUBIC) for i in places]), None
 
 
-@pytest.mark.slow
-@pytest.mark.long
 def test_no_packaged_model_takes_two_percent_more_on_a_cortex_a72(pi: VirtualPi) -> None:
     check_counts("cortex-a72")
 
 
-@pytest.mark.slow
-@pytest.mark.long
 def test_nor_on_a_cortex_a76(tmp_path_factory: pytest.TempPathFactory) -> None:
     folders = tmp_path_factory.mktemp("newer"), tmp_path_factory.mktemp("work")
     with started(folders[0] / "pi", "cortex-a76") as newer, profiled(newer, folders[1]):

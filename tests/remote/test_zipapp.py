@@ -107,6 +107,7 @@ def test_another_runtime_is_missing_and_says_so(packed: Path, tmp_path: Path) ->
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("python", EDGES, ids=lambda path: path.name)
 def test_the_camera_wants_opencv_and_its_page_two_more(python: Path, packed: Path, tmp_path: Path) -> None:
     able = make_environment(tmp_path / "able", *PAGE, python=python)
