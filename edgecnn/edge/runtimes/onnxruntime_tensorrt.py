@@ -7,7 +7,6 @@ built when a file is first opened, which takes minutes on a Jetson, and kept in 
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -30,6 +29,8 @@ class OnnxRuntimeTensorrt(OnnxRuntime):
         """int8 where the file says its scales itself; half precision beside it, for what int8 leaves over, and never in
         an fp32 file.
         """
+        import hashlib  # here: a process that asks for no GPU needs no OpenSSL, which takes memory
+
         try:
             content = path.read_bytes()
         except OSError:
