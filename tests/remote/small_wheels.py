@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Mapping
+from importlib import metadata
 from pathlib import Path
 
-import pip
 import pytest
 
 
@@ -28,7 +28,8 @@ def wheel(folder: Path, name: str, version: str, files: Mapping[str, str | bytes
 
 def pip_wheel(folder: Path, version: str) -> Path:
     """This environment's pip."""
-    place = Path(pip.__file__).parent
+    # Importing pip would switch setuptools' hook for distutils off, which torch.compile needs later in this process.
+    place = Path(str(metadata.distribution("pip").locate_file("pip")))
     files = [path for path in place.rglob("*") if path.is_file() and path.suffix != ".pyc"]
     return wheel(folder, "pip", version, {f"pip/{path.relative_to(place)}": path.read_bytes() for path in files})
 
