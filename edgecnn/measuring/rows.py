@@ -7,16 +7,15 @@ from dataclasses import replace
 
 import numpy as np
 
-from edgecnn.errors import MissingExtra
+from edgecnn.errors import EdgecnnError, MissingExtra
 from edgecnn.measuring.cooling import state
 from edgecnn.measuring.measurement import BUSY, Protocol, Row, SpoiltWindow, Unmeasured, too_busy
-from edgecnn.measuring.turns import Measured, Spoilt
+from edgecnn.measuring.turns import Entry, Measured, Spoilt
 from edgecnn.measuring.validity import busy_of, worst
 
 
-def unmeasured(measured: Measured) -> Unmeasured:
+def unmeasured(entry: Entry, failed: EdgecnnError) -> Unmeasured:
     """What is written down of an entry that failed."""
-    entry, failed = measured.entry, measured.failed
     subject = entry.subject
     missing = isinstance(failed, MissingExtra)
     return Unmeasured(

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import platform
-import re
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
-from edgecnn import __version__, plots
-from edgecnn.edge.measure.sensors import NOW
+from edgecnn import __version__
 from edgecnn.edge.runtimes import Runtime, find_runtime, usual_runtimes
 from edgecnn.errors import UsageError
 from edgecnn.measuring.advice import advise
 from edgecnn.measuring.budget import check_budget
 from edgecnn.measuring.counting import CountRecord
-from edgecnn.measuring.measurement import BenchRecord, Protocol, Row, Sustained, row_name, within
+from edgecnn.measuring.measurement import BenchRecord, Protocol, within
 from edgecnn.measuring.monitor import Monitor, Site, Watching
 from edgecnn.measuring.profiling import profile_each, profiled
 from edgecnn.measuring.rows import make_row, unmeasured
@@ -25,11 +22,12 @@ from edgecnn.measuring.subject import Subject
 from edgecnn.measuring.sustained import sustain
 from edgecnn.measuring.turns import Entry, Measured, measure
 from edgecnn.records import write_json
-from edgecnn.remote.profiles import load_profile
+from edgecnn.remote.profiles import Profile, load_profile
+from edgecnn.verbs.bench_files import check_place, default_path, this_machine, write_plots, write_record
 from edgecnn.verbs.budgets import Found, find_budget
 from edgecnn.verbs.counted import count_on
 from edgecnn.verbs.reached import placed, watching_of
-from edgecnn.verbs.subjects import find_subjects, run_of
+from edgecnn.verbs.subjects import find_subjects
 
 Models = Sequence[str | Path]
 SECONDS = 5.0
@@ -76,34 +74,67 @@ def bench(
     about = load_profile(device) if device is not None else None
     asked = runtimes or (about.runtimes if about is not None else ())
     entries = _entries(subjects, [find_runtime(name) for name in asked], threads)
-    name = device or _here()
-    if check and about is not None and about.emulated:
-        raise UsageError(f"{name} is emulated: it has no times to hold a budget against")
-    found_budget = find_budget(subjects) if check else None
-    if found_budget is not None:
-        found_budget.check_device({name} if about is not None else {name, LOCAL})
-    path = out or _place(subjects, name)
-    _check_place(path)
+    name = device or this_machine()
+    budget = _budget(subjects, about, name) if check else None
+    path = out or default_path(subjects, name)
+    check_place(path)
     if about is not None and about.emulated:
         counted = count_on(about, subjects, entries, input_size, message)
-        _write(counted, path, message)
+        write_record(counted, path, message)
         return counted
     message(f"measuring {len(entries)} row{'s' if len(entries) > 1 else ''}, up to {seconds:g} s each")
-    watching = watching or watching_of(about)
+    with _site(about, watching or watching_of(about), subjects, message) as site:
+        wanted = _Wanted(name, path, within(seconds), input_size, sustained_min, profile, budget)
+        record = _measured(entries, wanted, site, message)
+    write_record(record, path, message)
+    write_plots(record, path, message)
+    return record
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """What a measurement is to have, and what it is for."""
+
+    device: str
+    path: Path
+    protocol: Protocol
+    size: tuple[int, int] | None
+    sustained_min: float | None
+    profile: bool
+    budget: Found | None
+
+
+def _budget(subjects: Sequence[Subject], about: Profile | None, name: str) -> Found:
+    """The budget that the rows are to be held against; UsageError where it is none for this device."""
+    if about is not None and about.emulated:
+        raise UsageError(f"{name} is emulated: it has no times to hold a budget against")
+    found = find_budget(subjects)
+    found.check_device({name} if about is not None else {name, LOCAL})
+    return found
+
+
+@contextlib.contextmanager
+def _site(
+    about: Profile | None, watching: Watching, subjects: Sequence[Subject], message: Callable[[str], None]
+) -> Iterator[Site]:
+    """The device with the models on it, watched."""
     with placed(about, subjects, message) as place, Monitor(watching.sensors, place) as watch:
-        protocol = replace(within(seconds), together=place.together())
-        site = Site(place, watch, watching.limits)
-        found = measure(entries, protocol, input_size, site, message)
-        record = _record(found, protocol, name, found_budget)
-        good = [measured.entry for measured in found if measured.failed is None]
-        if sustained_min is not None:
-            write_json(path, record)  # the minutes that follow may end otherwise than they should
-            record = replace(record, sustained=sustain(good, protocol, input_size, sustained_min, site, message))
-        if profile:
-            profiles = profile_each(good, protocol, input_size, place, message)
-            record = replace(record, rows=tuple(map(profiled, record.rows, profiles)))
-    _write(record, path, message)
-    _plot(record, path, message)
+        yield Site(place, watch, watching.limits)
+
+
+def _measured(entries: Sequence[Entry], wanted: _Wanted, site: Site, message: Callable[[str], None]) -> BenchRecord:
+    """Rows, then curves and operators where they are wanted."""
+    protocol = replace(wanted.protocol, together=site.place.together())
+    found = measure(entries, protocol, wanted.size, site, message)
+    record = _record(found, protocol, wanted)
+    good = [measured.entry for measured in found if measured.failed is None]
+    if wanted.sustained_min is not None:
+        write_json(wanted.path, record)  # the minutes that follow may end otherwise than they should
+        curves = sustain(good, protocol, wanted.size, wanted.sustained_min, site, message)
+        record = replace(record, sustained=curves)
+    if wanted.profile:
+        profiles = profile_each(good, protocol, wanted.size, site.place, message)
+        record = replace(record, rows=tuple(map(profiled, record.rows, profiles)))
     return record
 
 
@@ -126,10 +157,7 @@ def _entries(subjects: Sequence[Subject], asked: Sequence[Runtime], threads: Seq
     return entries
 
 
-# --- the record ------------------------------------------------------------------------------------------------------
-
-
-def _record(found: Sequence[Measured], protocol: Protocol, device: str, found_budget: Found | None) -> BenchRecord:
+def _record(found: Sequence[Measured], protocol: Protocol, wanted: _Wanted) -> BenchRecord:
     machine = next((measured.engine.machine for measured in found if measured.engine is not None), None)
     rows = tuple(make_row(measured, protocol) for measured in found if measured.failed is None)
     if not rows or machine is None:
@@ -139,90 +167,13 @@ def _record(found: Sequence[Measured], protocol: Protocol, device: str, found_bu
     for measured in found:
         versions.update(measured.engine.versions if measured.engine is not None else {})
     record = BenchRecord(
-        device,
+        wanted.device,
         rows,
-        tuple(unmeasured(measured) for measured in found if measured.failed is not None),
+        tuple(unmeasured(one.entry, one.failed) for one in found if one.failed is not None),
         protocol,
         machine,
         versions,
         datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        None if found_budget is None else check_budget(found_budget.budget, rows),
+        None if wanted.budget is None else check_budget(wanted.budget.budget, rows),
     )
     return replace(record, advice=advise(record))
-
-
-# --- files -----------------------------------------------------------------------------------------------------------
-
-
-def _here() -> str:
-    """What this machine is called."""
-    return platform.node() or "localhost"
-
-
-def _check_place(path: Path) -> None:
-    """UsageError where nothing can be written, before minutes are spent on measuring."""
-    folder = next(folder for folder in path.absolute().parents if folder.exists())
-    if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
-        raise UsageError(f"{path}: can't be written; name a file in a folder of yours with --out")
-
-
-def _place(subjects: Sequence[Subject], device: str) -> Path:
-    """<device>-<time>.json in the bench/ of the run that all models are in, else in bench/ here."""
-    found = {run_of(subject.path) for subject in subjects}
-    run = found.pop() if len(found) == 1 else None
-    folder = (run or Path()) / "bench"
-    device = re.sub(r"[^A-Za-z0-9._-]+", "-", device)
-    stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
-    name, number = f"{device}-{stamp}", 2
-    while (folder / f"{name}.json").exists():
-        name, number = f"{device}-{stamp}-{number}", number + 1
-    return folder / f"{name}.json"
-
-
-def _write(record: BenchRecord | CountRecord, path: Path, message: Callable[[str], None]) -> None:
-    write_json(path, record)
-    message(f"record: {path}")
-
-
-def _plot(record: BenchRecord, path: Path, message: Callable[[str], None]) -> None:
-    """What models cost, beside the record, and where there are any, their curves over minutes."""
-    costs, curves = path.with_suffix(".png"), path.with_name(f"{path.stem}-sustained.png")
-    try:
-        plots.costs([_cost(row, record) for row in record.rows], _title(record), costs)
-        message(f"plot: {costs}")
-        if record.sustained:
-            plots.sustained([_course(curve, record) for curve in record.sustained], _title(record), curves)
-            message(f"plot: {curves}")
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.split(".")[0] != "matplotlib":
-            raise
-        message("no plot: matplotlib is not installed; pip install 'edgecnn[train]'")
-
-
-def _course(curve: Sustained, record: BenchRecord) -> plots.Course:
-    name = row_name(curve.model, curve.target, curve.precision, curve.runtime, curve.threads)
-    several = len({row.model for row in record.rows}) > 1
-    buckets = curve.buckets
-    return plots.Course(
-        name if several else name.removeprefix(f"{curve.model} "),
-        [bucket.at_s / 60 for bucket in buckets],
-        [bucket.p50_us for bucket in buckets],
-        [bucket.p90_us for bucket in buckets],
-        [bucket.temperature_c for bucket in buckets],
-        [bucket.clock_mhz for bucket in buckets],
-        [bool((bucket.throttled or 0) & NOW) for bucket in buckets],
-    )
-
-
-def _title(record: BenchRecord) -> str:
-    models = sorted({row.model for row in record.rows})
-    return f"{models[0]} on {record.device}" if len(models) == 1 else record.device
-
-
-def _cost(row: Row, record: BenchRecord) -> plots.Cost:
-    several = len({other.threads for other in record.rows}) > 1
-    name = row_name(row.model, row.target, row.precision, row.runtime, row.threads).removeprefix(f"{row.model} ")
-    variant = name if several else name.partition(",")[0]
-    return plots.Cost(
-        row.model, variant, row.runtime, row.precision == "int8", row.p50_us, row.p90_us, row.top1, row.valid
-    )

@@ -6,9 +6,8 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
 
 from edgecnn import __version__
-from edgecnn.errors import MissingExtra
 from edgecnn.measuring.counting import Counted, CountedRow, CountProtocol, CountRecord, count
-from edgecnn.measuring.measurement import Unmeasured
+from edgecnn.measuring.rows import unmeasured
 from edgecnn.measuring.subject import Subject
 from edgecnn.measuring.turns import Entry
 from edgecnn.remote.profiles import Profile
@@ -30,15 +29,13 @@ def count_on(
     with reached(profile, subjects, message) as device:
         found = count(entries, protocol, size, message, device)
     rows = tuple(_row(counted) for counted in found if counted.failed is None)
-    failed = [counted for counted in found if counted.failed is not None]
     if not rows:
-        assert failed[0].failed is not None, "each of them failed"
-        raise failed[0].failed
+        raise next(counted.failed for counted in found if counted.failed is not None)
     engines = [counted.engine for counted in found if counted.engine is not None]
     return CountRecord(
         profile.name,
         rows,
-        tuple(_unmeasured(counted) for counted in failed),
+        tuple(unmeasured(one.entry, one.failed) for one in found if one.failed is not None),
         protocol,
         engines[0].machine,
         {"edgecnn": __version__} | {name: version for engine in engines for name, version in engine.versions.items()},
@@ -71,18 +68,4 @@ def _row(counted: Counted) -> CountedRow:
         top1=subject.top1,
         path=str(subject.path),
         sha256=subject.sha256,
-    )
-
-
-def _unmeasured(counted: Counted) -> Unmeasured:
-    entry = counted.entry
-    missing = isinstance(counted.failed, MissingExtra)
-    return Unmeasured(
-        entry.subject.name,
-        entry.subject.target,
-        entry.runtime.name,
-        entry.threads,
-        str(counted.failed),
-        str(entry.subject.path),
-        missing,
     )

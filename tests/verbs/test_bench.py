@@ -51,6 +51,7 @@ def test_a_record_beside_its_plot() -> None:
         assert (row.model, row.target, row.runtime, row.precision) == ("model.null", "null", "null", None)
         assert 0 < row.min_us <= row.p50_us <= row.p90_us <= row.p99_us
         assert row.n == sum(window.n for window in row.windows)
+        assert len(row.windows) + len(row.spoilt) >= found.protocol.windows_least
         assert len(row.windows) >= found.protocol.windows_least or not row.valid
         assert row.model_bytes == len('{"classes": 7}')
         assert row.arena_bytes == 8
