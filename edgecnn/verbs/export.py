@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edgecnn import formats
 from edgecnn.edge.machine import instruction_sets
@@ -109,33 +109,48 @@ def export(
     told = Told(calibration, mean, std, size, labels, resize, name)
     asked = tuple(precisions or [name for name, wanted in (("fp32", fp32), ("int8", int8)) if wanted])
     plan = _plan(source, told, tuple(targets or ()), asked, Path(out) if out is not None else None, data_dir, message)
-    if weights_bits is not None and "int8" not in plan.precisions:
-        raise UsageError("weights_bits is for int8 files, and none is asked for")
-    if activations is not None and "int8" not in plan.precisions:
-        raise UsageError("activations is for int8 files, and none is asked for")
-    for target in plan.targets:
-        runtime_for(formats.find_format(target).name).version()
-    if plan.out.exists() and not (plan.out / EXPORT).is_file():
-        raise UsageError(f"{plan.out}: exists and is no export; choose another --out")
-    bits = plan.weights_bits if weights_bits is None else weights_bits
-    grids = plan.activations if activations is None else activations
-    maps = plan.heatmap if heatmap is None else heatmap
-    network = plan.network()
-    with whole_folder(plan.out) as made:
-        writer = Writer(made, network, "int8" in plan.precisions, bits, maps, grids)
-        for target in plan.targets:
-            for precision in plan.precisions:
-                message(f"writing {target} {precision}")
-                writer.artifact(target, precision)
-                if maps:
-                    writer.heat_map(target, precision)
-        writer.finish()
+    plan = _decided(plan, weights_bits=weights_bits, activations=activations, heatmap=heatmap)
+    _check(plan)
+    writer = _write(plan, message)
     artifacts = tuple(exported(plan.out / name) for name in writer.names)
     seconds = time.perf_counter() - started
     found, saturates_in = _saturation(writer, plan.targets)
     folders = tuple(plan.out / name for name in writer.heat_maps)
-    notes = (UNTESTED,) if "int8" in plan.precisions and grids == "symmetric" else ()
+    notes = (UNTESTED,) if "int8" in plan.precisions and plan.activations == "symmetric" else ()
     return ExportRecord(plan.source, seconds, artifacts, instruction_sets(), found, saturates_in, folders, notes)
+
+
+def _decided(plan: _Plan, **given: Any) -> _Plan:
+    """A plan with what was given instead of the recipe's; UsageError for what is int8's where none is asked for."""
+    known = {name: value for name, value in given.items() if value is not None}
+    for name in ("weights_bits", "activations"):
+        if name in known and "int8" not in plan.precisions:
+            raise UsageError(f"{name} is for int8 files, and none is asked for")
+    return replace(plan, **known)
+
+
+def _check(plan: _Plan) -> None:
+    """MissingExtra without an engine for each target, UsageError where the folder is something else."""
+    for target in plan.targets:
+        runtime_for(formats.find_format(target).name).version()
+    if plan.out.exists() and not (plan.out / EXPORT).is_file():
+        raise UsageError(f"{plan.out}: exists and is no export; choose another --out")
+
+
+def _write(plan: _Plan, message: Callable[[str], None]) -> Writer:
+    """The folder, whole or not at all; what was written."""
+    network = plan.network()
+    with whole_folder(plan.out) as made:
+        int8 = "int8" in plan.precisions
+        writer = Writer(made, network, int8, plan.weights_bits, plan.heatmap, plan.activations)
+        for target in plan.targets:
+            for precision in plan.precisions:
+                message(f"writing {target} {precision}")
+                writer.artifact(target, precision)
+                if plan.heatmap:
+                    writer.heat_map(target, precision)
+        writer.finish()
+    return writer
 
 
 def _saturation(writer: Writer, targets: Sequence[str]) -> tuple[tuple[PairSums, ...], tuple[str, ...]]:
