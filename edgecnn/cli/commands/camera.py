@@ -112,11 +112,15 @@ def camera(model: str | None, voice: Voice, **asked: Any) -> None:
     from edgecnn.cli import show, show_camera
     from edgecnn.edge.camera.session import Options
     from edgecnn.verbs.camera import camera as verb
-    from edgecnn.verbs.camera_device import camera_of, camera_on_device
 
     width, height = asked.pop("frame_size") or (None, None)
     device, source = asked.pop("device"), asked.pop("source")
-    source = source or ("0" if device is None else camera_of(device))
+    if device is None:
+        source = source or "0"
+    else:  # ssh and profiles are not loaded for a camera of this machine
+        from edgecnn.verbs.camera_device import camera_of, camera_on_device
+
+        source = source or camera_of(device)
     actions = click.get_current_context().meta[ON]
     options = Options(source=source, actions=actions, height=height, width=width, **asked)
     none = options.view == "none"

@@ -13,11 +13,14 @@ import json
 import os
 import sys
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from edgecnn.edge.camera.live import Result
 from edgecnn.edge.camera.session import Options, Session
+from edgecnn.edge.camera.telling import Tell
 from edgecnn.errors import EdgecnnError
 from edgecnn.records import from_json, to_json
 
@@ -34,28 +37,14 @@ class Order:
     tell_results: bool
 
 
-class _Mouth:
-    """Lines of JSON on what was stdout, from any thread; what libraries print goes to stderr."""
-
-    def __init__(self) -> None:
-        self._file = os.fdopen(os.dup(1), "w", encoding="utf-8")
-        self._one = threading.Lock()
-        os.dup2(2, 1)
-
-    def __call__(self, **message: Any) -> None:
-        try:
-            with self._one:
-                self._file.write(json.dumps(message) + "\n")
-                self._file.flush()
-        except BrokenPipeError:
-            pass  # nobody listens any more; stdin's end ends the session
-
-
 def serve() -> None:
     """Run a session."""
-    from pathlib import Path
+    out = Tell()
 
-    tell = _Mouth()
+    def tell(**message: Any) -> None:
+        with suppress(BrokenPipeError):  # nobody listens any more; stdin's end ends the session
+            out.line(message)
+
     order = from_json(Order, json.loads(sys.stdin.buffer.readline()))
 
     def result(found: Result) -> None:

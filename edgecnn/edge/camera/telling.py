@@ -23,15 +23,22 @@ class Event:
 
 
 class Tell:
-    """Records as lines of JSON on what was stdout; what libraries print goes to stderr."""
+    """Lines of JSON on what was stdout, from any thread; what libraries print goes to stderr."""
 
     def __init__(self) -> None:
         self._file = os.fdopen(os.dup(1), "w", encoding="utf-8")
+        self._one = threading.Lock()
         os.dup2(2, 1)
 
     def __call__(self, record: Event | Result) -> None:
-        self._file.write(json.dumps(to_json(record)) + "\n")
-        self._file.flush()
+        """A record."""
+        self.line(to_json(record))
+
+    def line(self, message: Any) -> None:
+        """What JSON can say."""
+        with self._one:
+            self._file.write(json.dumps(message) + "\n")
+            self._file.flush()
 
 
 def end_with(stdin: Any) -> None:
