@@ -13,11 +13,13 @@ import select
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from types import TracebackType
+from typing import Any, TypeVar
 
 from edgecnn.measuring.place import Place
 
 BLOCK = 1 << 16
+Self = TypeVar("Self", bound="Partner")
 
 
 class Ended(Exception):
@@ -100,3 +102,22 @@ class Conversation:
         said = self._complaints.read()
         self._place.check(code, said)
         return Ended(code, said)
+
+
+class Partner:
+    """One side of a conversation: a `with` block that leaves no process behind."""
+
+    def __init__(self, place: Place, words: Sequence[str]) -> None:
+        self._conversation = Conversation(place, words)
+
+    def __enter__(self: Self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the process, whatever it does."""
+        self._conversation.close()

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Any, Protocol
 
 from edgecnn.edge.measure.readings import PATIENCE_S, Readings, Sensor
 from edgecnn.errors import DeviceError
-from edgecnn.measuring.conversation import Astray, Conversation, Ended, Silent
+from edgecnn.measuring.conversation import Astray, Ended, Partner, Silent
 from edgecnn.measuring.place import HERE, Place
 from edgecnn.records import from_json, to_json
 
@@ -54,28 +53,16 @@ class Site:
     limits: Limits
 
 
-class Monitor:
+class Monitor(Partner):
     """A process on the device that reads its sensors when it is asked; LinkLost where the device can't be reached."""
 
     def __init__(self, sensors: Mapping[str, Sensor], place: Place = HERE) -> None:
-        self._conversation = Conversation(place, ["watch"])
+        super().__init__(place, ["watch"])
         try:
             self._ask({"do": "use", "sensors": to_json(sensors)}, STARTING_S)
         except BaseException:
             self.close()
             raise
-
-    def __enter__(self) -> Monitor:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """End the process, whatever it does."""
-        self._conversation.close()
 
     def read(self) -> Readings:
         """The device's readings now; DeviceError where it does not answer."""

@@ -6,7 +6,6 @@ import contextlib
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from edgecnn.edge.measure.instructions import Instructions
 from edgecnn.edge.measure.process import Answers, Engine, Open, Opened, Turn
 from edgecnn.edge.runtimes import Profile
 from edgecnn.errors import DeviceError, MissingExtra, UnusableFile
-from edgecnn.measuring.conversation import Astray, Conversation, Ended, Silent
+from edgecnn.measuring.conversation import Astray, Ended, Partner, Silent
 from edgecnn.measuring.place import HERE, Place
 from edgecnn.metrics import Array
 from edgecnn.records import from_json, to_json
@@ -25,7 +24,7 @@ STARTING_S = 120.0
 """Nothing of the model is looked at yet: whatever takes so long to import is not its fault."""
 
 
-class Worker:
+class Worker(Partner):
     """A process that holds one model open, at a place; `path` is the model file, for messages.
 
     Each call raises UnusableFile where the process takes longer than `seconds` or dies, LinkLost where its place can't
@@ -33,21 +32,9 @@ class Worker:
     """
 
     def __init__(self, path: Path, place: Place = HERE) -> None:
+        super().__init__(place, ["bench"])
         self._path = path
         self._place = place
-        self._conversation = Conversation(place, ["bench"])
-
-    def __enter__(self) -> Worker:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """End the process, whatever it does."""
-        self._conversation.close()
 
     def load_engine(self, runtime: str) -> Engine:
         """Load an engine's library; MissingExtra where it is not installed, DeviceError where it can't be loaded."""
