@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from edgecnn.edge.machine import PERFORMANCE
 from edgecnn.edge.measure.load import Load
 from edgecnn.edge.measure.readings import Readings
 from edgecnn.edge.measure.sensors import NOW
@@ -22,7 +23,6 @@ TICK_S = 0.01
 TELLING_S = 0.1
 """A window that is shorter has too few ticks: the row as a whole is judged alone."""
 SLOW = "powersave"
-GOVERNOR_COMMAND = "echo performance | sudo tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor"
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def cool(readings: Readings, limits: Limits, protocol: Protocol) -> bool:
 
 def powersave_note() -> str:
     """What is said of a governor that keeps the clock low."""
-    return f"the governor is '{SLOW}', which keeps the clock low; `{GOVERNOR_COMMAND}` changes it"
+    return f"the governor is '{SLOW}', which keeps the clock low; `{PERFORMANCE}` changes it"
 
 
 def worst(readings: Sequence[Readings]) -> Readings | None:

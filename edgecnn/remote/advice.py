@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from edgecnn.edge.machine import PERFORMANCE
 from edgecnn.remote.probing import Probe, version_pair
 from edgecnn.remote.wheels import ARCHITECTURES, ENGINES, GLIBC, PYTHONS, Target, pin
 
@@ -13,7 +14,6 @@ DISK_MIB = 400
 """An engine with numpy, its wheels, a few models."""
 MEMORY_MIB = 250
 HOT_C = 70.0
-PERFORMANCE = "echo performance | sudo tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor"
 JETPACKS = {
     32: "JetPack 4 (Python 3.6), the last one of the original Jetson Nano, TX1 and TX2; the oldest supported is 6",
     35: "JetPack 5 (Python 3.8); put JetPack 6 or newer on it where the board takes that (every Orin does)",

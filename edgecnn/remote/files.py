@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgecnn.errors import DeviceError, OutOfResources, UsageError
+from edgecnn.errors import DeviceError, LinkLost, OutOfResources, UsageError
 from edgecnn.records import sha256_file
 from edgecnn.remote.ssh import Connection
 from edgecnn.remote.trouble import noisy
@@ -89,7 +89,7 @@ def upload(
     """Put parcels in place over there; the bytes that had to travel, of those that were not there.
 
     progress: is told bytes handed to ssh, and in all. Under a parcel's path there is, whatever happens to the link, a
-    whole file or none. Raises DeviceError where the link is lost or nothing moves for 25 s, OutOfResources where the
+    whole file or none. Raises LinkLost where the link is lost or nothing moves for 25 s, OutOfResources where the
     disk over there is full.
     """
     if not parcels:
@@ -167,8 +167,8 @@ class _Upload:
             raise OutOfResources(f"{refusal}; free some space") if found.get("full") else DeviceError(refusal)
         return found
 
-    def _stalled(self) -> DeviceError:
-        return DeviceError(f"{self._host}: the link stalls, nothing went through for {STALLED_S:.0f} s; run it again")
+    def _stalled(self) -> LinkLost:
+        return LinkLost(f"{self._host}: the link stalls, nothing went through for {STALLED_S:.0f} s; run it again")
 
     def _ended(self) -> DeviceError:
         """Why the other side is gone: the link, or no Python."""
