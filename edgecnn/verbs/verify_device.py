@@ -19,7 +19,15 @@ from edgecnn.errors import MissingExtra, UsageError
 from edgecnn.graph.edit import Array
 from edgecnn.measuring.worker import Worker
 from edgecnn.metrics import ties, top1
-from edgecnn.proof.device import Answered, DeviceCertificate, float_parity, golden_parity, int8_parity
+from edgecnn.proof.device import (
+    Answered,
+    DeviceCertificate,
+    FloatParity,
+    float_parity,
+    golden_parity,
+    int8_parity,
+)
+from edgecnn.proof.parity import Parity
 from edgecnn.records import write_json
 from edgecnn.remote.device import Device, reach
 from edgecnn.remote.profiles import Profile, load_profile
@@ -141,22 +149,7 @@ def _certificate(
     floats = [found for found in answered if found.here.dtype.kind not in "iu"]
     parity = tuple(int8_parity(found, profile.name) for found in integer)
     float_pairs = tuple(float_parity(found) for found in floats)
-    failures = [
-        f"{pair.b} agrees with here on {100 * pair.top1_agreement:.2f} % of pictures, less than "
-        f"{100 * about.limits.agreement:g} %"
-        for pair in parity
-        if pair.top1_agreement < about.limits.agreement
-    ]
-    failures += [
-        f"{pair.b} disagrees with here on {pair.unexplained} pictures that rounding does not explain"
-        for pair in parity
-        if pair.unexplained
-    ]
-    failures += [
-        f"{pair.name}: differs from here by {pair.apart:.2g} of the largest logit"
-        for pair in float_pairs
-        if not pair.apart <= FLOAT_TOLERANCE
-    ]
+    failures = _failures(parity, float_pairs, about.limits.agreement)
     here, there = (_accuracies(chosen, pictures, {f.name: getattr(f, side) for f in answered}) for side in _SIDES)
     return DeviceCertificate(
         passed=not failures,
@@ -181,6 +174,26 @@ def _certificate(
         split=chosen.split,
         scope="accuracy and parity" if chosen.labelled else "parity only",
     )
+
+
+def _failures(parity: Sequence[Parity], floats: Sequence[FloatParity], agreement: float) -> list[str]:
+    """What differs by more than the export's limits allow, or rounding explains."""
+    found = [
+        f"{pair.b} agrees with here on {100 * pair.top1_agreement:.2f} % of pictures, less than {100 * agreement:g} %"
+        for pair in parity
+        if pair.top1_agreement < agreement
+    ]
+    found += [
+        f"{pair.b} disagrees with here on {pair.unexplained} pictures that rounding does not explain"
+        for pair in parity
+        if pair.unexplained
+    ]
+    found += [
+        f"{pair.name}: differs from here by {pair.apart:.2g} of the largest logit"
+        for pair in floats
+        if not pair.apart <= FLOAT_TOLERANCE
+    ]
+    return found
 
 
 _SIDES = ("here", "there")
