@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from edgecnn import packaged
-from edgecnn.edge.runtimes import find_runtime
 from edgecnn.errors import UnusableFile, UsageError
 from edgecnn.measuring.worker import Worker
 from edgecnn.metrics import Array
@@ -86,11 +85,3 @@ def test_golden_values_are_counted_to_the_bit() -> None:
     assert golden_parity(found).apart == 3
     floats = dataclasses.replace(found, here=values.astype(np.float32), there=moved.astype(np.float32))
     assert float_parity(floats).apart == pytest.approx(3 / 19)
-
-
-def test_find_runtime_knows_the_profiles_names() -> None:
-    from edgecnn.remote.profiles import load_profile, profile_names
-
-    for name in profile_names():
-        for runtime in load_profile(name).runtimes:
-            assert find_runtime(runtime).name == runtime

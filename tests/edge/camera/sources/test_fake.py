@@ -6,19 +6,18 @@ import os
 import subprocess
 import sys
 import time
-import zipfile
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-import edgecnn
 from edgecnn.edge.camera.clock import Pace
 from edgecnn.edge.camera.scenery import Scenery
 from edgecnn.edge.camera.sources import Wanted
 from edgecnn.edge.camera.sources.fake import SOURCE, Fault, read_fault
 from edgecnn.errors import DeviceError, UsageError
+from edgecnn.remote.zipapp import application
 from tests.edge.camera.reading import read_until
 
 WANTED = Wanted(32, 32, width=64, height=48)
@@ -133,11 +132,7 @@ def test_a_fault_is_read() -> None:
 
 def test_it_runs_from_what_is_packed_for_a_device(tmp_path: Path) -> None:
     """Floor 0 and edge/ in a zip file, in a process that finds nothing else of edgecnn."""
-    package = Path(edgecnn.__file__).parent
-    edge = [path for path in (package / "edge").rglob("*") if path.suffix in (".py", ".png")]
-    with zipfile.ZipFile(tmp_path / "device.pyz", "w") as archive:
-        for path in [*package.glob("*.py"), *edge]:
-            archive.write(path, path.relative_to(package.parent))
+    (tmp_path / "device.pyz").write_bytes(application())
     code = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
         "from edgecnn.edge.camera.sources import Wanted, find_kind\n"

@@ -10,7 +10,6 @@ import subprocess
 import sys
 import threading
 import time
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -19,6 +18,7 @@ from edgecnn.edge.camera.live import Live
 from edgecnn.edge.camera.views import web
 from edgecnn.edge.camera.views.web import WebView
 from edgecnn.errors import MissingExtra, UsageError
+from edgecnn.remote.zipapp import application
 from tests.edge.camera.views.client import ask, read_until, watch
 from tests.edge.camera.views.scene import REPO, Camera, card
 from tests.edge.camera.views.test_stream import noise
@@ -123,11 +123,8 @@ assert not {"torch", "onnx", "pydantic", "rich"} & sys.modules.keys()
 
 
 def test_it_works_from_a_zip_file_with_what_a_device_has(tmp_path: Path) -> None:
-    package, packed = REPO / "edgecnn", tmp_path / "edge.pyz"
-    with zipfile.ZipFile(packed, "w") as archive:
-        for path in (*package.glob("*.py"), *package.glob("edge/**/*")):
-            if path.is_file() and "__pycache__" not in path.parts:
-                archive.write(path, path.relative_to(REPO))
+    packed = tmp_path / "edge.pyz"
+    packed.write_bytes(application())
     environment = {**os.environ, "PYTHONPATH": str(packed)}
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT], env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=60
