@@ -12,8 +12,7 @@ A bias is float there, since TensorRT dequantizes no int32; it still lies on who
 program.py reads the integers that TFLite wants, and ONNX Runtime makes QLinearConv and QGemm of it all the same.
 
 ONNX Runtime's CPU provider (1.31.1) leaves a relu out only where the zero point is the lowest value, and fuses no other
-into int8: convolutions with a relu run in float there, four to five times as slow as asymmetric ones on x86 with VNNI.
-LiteRT takes the same time for both, OpenVINO a tenth more (cifar10-ds, one thread).
+into int8: convolutions with a relu run in float there, much slower than asymmetric ones.
 """
 
 from __future__ import annotations
