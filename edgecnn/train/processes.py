@@ -6,6 +6,7 @@ writes. They talk through gloo on CPUs, NCCL on GPUs.
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -102,12 +103,23 @@ def joined() -> Iterator[Processes]:
     cuda = found.local_rank < torch.cuda.device_count()
     if cuda:
         torch.cuda.set_device(found.local_rank)
+    _import_what_keeps_the_group()
     dist.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo")
     try:
         yield found
+        found.wait()  # torchrun ends the others as soon as one of them fails, even at its very end
     except (dist.DistBackendError, RuntimeError) as error:
         if isinstance(error, dist.DistBackendError) or "Connection closed" in str(error) or "gloo" in str(error):
             raise DeviceError("another of the processes stopped; its message says why") from error
         raise
     finally:
         dist.destroy_process_group()
+
+
+def _import_what_keeps_the_group() -> None:
+    """Import, before there is a group, the module whose default arguments would keep it until Python ends.
+
+    torch.compile imports it at the first step. Its functions are written `group=group.WORLD`; with the group destroyed
+    only as the interpreter stops, gloo's threads outlive that, and one of them asking for it aborts the process.
+    """
+    importlib.import_module("torch.distributed.nn.functional")

@@ -142,6 +142,32 @@ def test_torchrun_itself(asked: Path, tmp_path: Path) -> None:
     assert len(Run(tmp_path / "runs/small").metrics.read()) == 2
 
 
+AFTERWARDS = """
+import sys
+from pathlib import Path
+from edgecnn.train import processes
+exec(sys.argv[1])
+with processes.joined() as all_of_them:
+    import torch.distributed.nn.functional  # as torch.compile does, at the first step
+    all_of_them.wait()
+tasks = [task.read_text() for task in Path("/proc/self/task").glob("*/comm")]
+sys.exit(any("gloo" in task for task in tasks))
+"""
+"""The exit code says whether one of gloo's threads is left when training has ended."""
+
+
+@pytest.mark.parametrize(
+    ("fault", "left"),
+    [("", 0), ("processes._import_what_keeps_the_group = lambda: None", 1)],
+    ids=["as-it-is", "planted"],
+)
+def test_no_thread_of_gloo_outlives_training(fault: str, left: int) -> None:
+    """One that does asks a Python for its lock that has ended: one run in some dozens was aborted by that."""
+    command = [sys.executable, "-c", AFTERWARDS, fault]
+    started = [subprocess.Popen(command, env={**os.environ, **environment}) for environment in group(2)]
+    assert [process.wait(120) for process in started] == [left, left]
+
+
 def test_shared_batch_norm_alone_is_torchs(monkeypatch: pytest.MonkeyPatch) -> None:
     """With one process its formulas, forward and back, are those of torch's batch norm."""
     monkeypatch.setattr(norm.dist, "all_reduce", lambda values: None)
