@@ -1,4 +1,4 @@
-"""What the verbs about models print: training, inspection, evaluation, export, verification, prediction."""
+"""What the verbs about models print: training, evaluation, export, verification, prediction."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:  # each verb wants libraries that showing another one's record
     from edgecnn.train.percentages import Percentages
     from edgecnn.verbs.eval import EvalRecord
     from edgecnn.verbs.export import ExportRecord
-    from edgecnn.verbs.inspect import InspectRecord
     from edgecnn.verbs.predict import PredictRecord
     from edgecnn.verbs.train import TrainRecord
 
@@ -49,20 +48,6 @@ def _percentages(found: Percentages) -> str:
     return (
         f"percentages: temperature {fitted} on {found.n:,} validation pictures ({gain}), "
         f"unsure below {percent(found.unsure_below)}{note}"
-    )
-
-
-def inspected(console: Console, record: InspectRecord) -> None:
-    """`inspect`."""
-    heading(console, f"{record.name}, input {_shape(record.input)}")
-    made = table("layer", "type", "output", "params", "MACs", "sees", left=2)
-    for row in record.layers:
-        seen = f"{row.receptive_field[0]}x{row.receptive_field[1]}"
-        made.add_row(row.name, row.type, _shape(row.output), f"{row.params:,}", f"{row.macs:,}", seen)
-    made.add_row("in all", "", "", f"{record.params:,}", f"{record.macs:,}", "", style="bold")
-    console.print(made)
-    console.print(
-        "output: CxHxW or N; sees: receptive field in input pixels, rows x columns; MACs: multiply-adds of one picture"
     )
 
 
@@ -210,7 +195,3 @@ def predicted(console: Console, record: Sequence[PredictRecord]) -> None:
             bar = "█" * round(BAR * prediction.probability)
             made.add_row(prediction.label, percent(prediction.probability), bar)
         console.print(made)
-
-
-def _shape(shape: Sequence[int]) -> str:
-    return "x".join(str(size) for size in shape)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,14 +12,16 @@ from typing import Any
 from edgecnn.edge.runtimes import find_runtime
 from edgecnn.errors import UnusableFile, blaming
 from edgecnn.formats import find_format
-from edgecnn.graph.listing import Listing, Operation
+from edgecnn.graph.listing import Listing, Operation, Value
 from edgecnn.inspection.kernels import Kernel, find_engine
 from edgecnn.inspection.rules import findings
 from edgecnn.inspection.view import Finding, View
+from edgecnn.nn.memory import ActivationBytes, Use, peak_values
 from edgecnn.nn.table import Field
 from edgecnn.records import to_json
 
 SEES_ALL = ("dense", "matmul", "mean", "reduce_max", "global_average_pool", "global_max_pool", "flatten")
+IN_PLACE = ("flatten", "reshape", "squeeze", "identity", "relu", "relu6", "clip", "quantize", "dequantize", "cast")
 IN_ANOTHER = "in another"
 """The kernel of what an engine computes as part of another operation."""
 
@@ -36,6 +39,9 @@ class FileLayer:
     params: int
     macs: int
     receptive_field: tuple[int, int]
+    stride: tuple[int, int]
+    activation_bytes_int8: int
+    activation_bytes_fp32: int
     dtype: str
     weight_bytes: int
     kernel: str
@@ -48,7 +54,7 @@ class FileInspectRecord:
 
     bytes: of the file and what belongs to it. ops: how many of each type. sizes: bytes of constants by type.
     int8_share: of the multiply-adds, what runs in 8 bits by the word of `engine`; `source` says how it tells. details:
-    what the file says about itself.
+    what the file says about itself. peak_activation_bytes: were all activations of that type.
     """
 
     name: str
@@ -65,6 +71,7 @@ class FileInspectRecord:
     source: str
     findings: tuple[Finding, ...]
     details: dict[str, str]
+    peak_activation_bytes: ActivationBytes
     schema: str = "edgecnn.inspect/1"
 
 
@@ -124,6 +131,7 @@ def _record(name: str, size: int, view: View, source: str) -> FileInspectRecord:
         source=source,
         findings=findings(view),
         details={},
+        peak_activation_bytes=_peak(view.listing),
     )
 
 
@@ -135,6 +143,7 @@ def _layers(view: View) -> tuple[FileLayer, ...]:
         field = _field(operation, fields, Field.at(image))
         fields |= dict.fromkeys((value.name for value in operation.outputs), field)
         made = operation.outputs[0] if operation.outputs else None
+        taken = ActivationBytes.of(_values(operation.outputs))
         rows.append(
             FileLayer(
                 name=operation.name,
@@ -143,6 +152,9 @@ def _layers(view: View) -> tuple[FileLayer, ...]:
                 params=operation.params,
                 macs=operation.macs,
                 receptive_field=field.size,
+                stride=field.jump,
+                activation_bytes_int8=taken.int8,
+                activation_bytes_fp32=taken.fp32,
                 dtype=made.dtype if made else "unknown",
                 weight_bytes=operation.weight_bytes,
                 kernel=_kernel(view, view.kernel(operation)),
@@ -150,6 +162,22 @@ def _layers(view: View) -> tuple[FileLayer, ...]:
             )
         )
     return tuple(rows)
+
+
+def _values(values: Sequence[Value]) -> int:
+    """How many numbers they hold for one picture; open sizes count as 1."""
+    return sum(math.prod(max(1, size) for size in value.shape[1:]) for value in values)
+
+
+def _peak(listing: Listing) -> ActivationBytes:
+    """As nn.memory counts it; of a file's operations those write over their input that only move or clip values."""
+    uses = []
+    for operation in listing.operations:
+        read = tuple(value.name for value in operation.inputs)
+        for i, value in enumerate(operation.outputs):
+            uses.append(Use(read if i == 0 else (), value.name, _values([value]), operation.kind in IN_PLACE))
+    given = [(value.name, _values([value])) for value in listing.inputs]
+    return ActivationBytes.of(peak_values(given, uses))
 
 
 def _kernel(view: View, kernel: Kernel | None) -> str:

@@ -12,7 +12,7 @@ from edgecnn.errors import UsageError, nearest
 from edgecnn.geometry import Pair
 from edgecnn.nn import archs
 from edgecnn.nn.layers import Plan, plan_layers
-from edgecnn.nn.table import Field, LayerRow
+from edgecnn.nn.table import PICTURE, Field, LayerRow, Step
 from edgecnn.recipe.layers import Layer
 from edgecnn.recipe.schema import Model
 
@@ -32,6 +32,9 @@ class Network(Protocol):
 
     def build(self) -> nn.Module:
         """The torch module: float [N, C, H, W], normalised as (pixel - 128) / 128, to logits [N, K]."""
+
+    def steps(self) -> list[Step]:
+        """Its layers in the order of their computation."""
 
     def rows(self) -> list[LayerRow]:
         """The table that `inspect` prints."""
@@ -60,11 +63,14 @@ class LayeredNetwork:
 
         return named([(name, plan.build()) for name, plan in self.layers])
 
+    def steps(self) -> list[Step]:
+        """Its layers in the order of their computation, the inner layers of blocks in their places."""
+        picture = _Value(PICTURE, self.input, Field.at((self.input[1], self.input[2])))
+        return _steps("", self.layers, picture)[0]
+
     def rows(self) -> list[LayerRow]:
         """The table that `inspect` prints, the inner layers of blocks included."""
-        field = Field.at((self.input[1], self.input[2]))
-        rows, _ = _rows("", self.layers, field)
-        return rows
+        return [step.row for step in self.steps()]
 
 
 def plan_network(model: Model, input_shape: tuple[int, int, int], classes: int) -> Network:
@@ -96,19 +102,52 @@ def named_architecture(model: Model, classes: int, size: Pair) -> tuple[Layer, .
     return made
 
 
-def _rows(prefix: str, layers: Sequence[tuple[str, Plan]], field: Field) -> tuple[list[LayerRow], Field]:
-    rows: list[LayerRow] = []
+@dataclass(frozen=True)
+class _Value:
+    """What lies between layers: the name of the layer that made it, its shape, how far it sees."""
+
+    name: str
+    shape: tuple[int, ...]
+    field: Field
+
+
+def _steps(prefix: str, layers: Sequence[tuple[str, Plan]], value: _Value) -> tuple[list[Step], _Value]:
+    """Layers one after the other from `value` on, and what the last of them makes."""
+    steps: list[Step] = []
     for name, plan in layers:
-        path = f"{prefix}{name}"
-        if plan.inner:
-            inside, after = _rows(f"{path}/", plan.inner, field)
-            rows += inside
-            if plan.shortcut is not None:
-                rows += _rows(f"{path}/", [("shortcut", plan.shortcut)], field)[0]
-            if plan.adds:
-                rows.append(LayerRow(f"{path}/add", "add", plan.output, 0, 0, after.size))
-            field = after
-        else:
-            field = field.after(plan.window, plan.stride)
-            rows.append(LayerRow(path, plan.type, plan.output, plan.params, plan.macs, field.size))
-    return rows, field
+        made, value = _block(f"{prefix}{name}", plan, value) if plan.inner else _layer(f"{prefix}{name}", plan, value)
+        steps += made
+    return steps, value
+
+
+def _block(path: str, plan: Plan, value: _Value) -> tuple[list[Step], _Value]:
+    steps, body = _steps(f"{path}/", plan.inner, value)
+    skipped = value
+    if plan.shortcut is not None:
+        made, skipped = _layer(f"{path}/shortcut", plan.shortcut, value)
+        steps += made
+    if not plan.adds:
+        return steps, body
+    name = f"{path}/add"
+    steps.append(Step(name, "add", (body.name, skipped.name), body.shape, plan.output, 0, 0, body.field, body.field))
+    return steps, _Value(name, plan.output, body.field)
+
+
+def _layer(path: str, plan: Plan, value: _Value) -> tuple[list[Step], _Value]:
+    after = value.field.after(plan.window, plan.stride)
+    step = Step(
+        path,
+        plan.type,
+        (value.name,),
+        value.shape,
+        plan.output,
+        plan.params,
+        plan.macs,
+        value.field,
+        after,
+        plan.window,
+        plan.stride,
+        plan.in_place,
+        plan.arithmetic,
+    )
+    return [step], _Value(path, plan.output, after)

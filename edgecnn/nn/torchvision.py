@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from edgecnn.errors import MissingExtra, UsageError, nearest
-from edgecnn.geometry import Pair
-from edgecnn.nn.table import Field, LayerRow
+from edgecnn.geometry import Margins, Pair
+from edgecnn.nn.arithmetic import Arithmetic, Convolving, Multiplying, Normalising, Pooling
+from edgecnn.nn.table import PICTURE, Field, LayerRow, Step
 
 if TYPE_CHECKING:
     from torch import fx, nn
@@ -25,7 +26,7 @@ class TorchvisionNetwork:
     name: str
     input: tuple[int, int, int]
     classes: int
-    table: tuple[LayerRow, ...]
+    table: tuple[Step, ...]
     params: int
     """Trained values, those of rows and all others (a layer's scale that is its own)."""
 
@@ -36,22 +37,26 @@ class TorchvisionNetwork:
 
         with torch.device("meta"):
             module = _built(name, classes).eval()
-            rows = _followed(name, module, shape)
+            steps = _followed(name, module, shape)
         params = sum(value.numel() for value in module.parameters())
-        return cls(name, shape, classes, rows, params)
+        return cls(name, shape, classes, steps, params)
 
     @property
     def macs(self) -> int:
         """Multiply-adds for one picture."""
-        return sum(row.macs for row in self.table)
+        return sum(step.macs for step in self.table)
 
     def build(self) -> nn.Module:
         """With torchvision's own first weights."""
         return _built(self.name, self.classes)
 
-    def rows(self) -> list[LayerRow]:
+    def steps(self) -> list[Step]:
         """Convolutions, dense layers, norms, pools, and where branches meet; activations are left out."""
         return list(self.table)
+
+    def rows(self) -> list[LayerRow]:
+        """The table that `inspect` prints."""
+        return [step.row for step in self.table]
 
 
 def _built(name: str, classes: int) -> nn.Module:
@@ -67,8 +72,8 @@ def _built(name: str, classes: int) -> nn.Module:
     return made
 
 
-def _followed(name: str, module: nn.Module, shape: tuple[int, int, int]) -> tuple[LayerRow, ...]:
-    """The rows of a module on the meta device, in the order of their computation."""
+def _followed(name: str, module: nn.Module, shape: tuple[int, int, int]) -> tuple[Step, ...]:
+    """The layers of a module on the meta device, in the order of their computation."""
     import torch
     from torch import fx
     from torchvision.models.feature_extraction import NodePathTracer
@@ -80,18 +85,27 @@ def _followed(name: str, module: nn.Module, shape: tuple[int, int, int]) -> tupl
     except (RuntimeError, ValueError, AssertionError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UsageError(f"torchvision's {name} does not take pictures of {shape[1]}x{shape[2]}: {reason}") from error
-    names: dict[fx.Node, str] = tracer.node_to_qualname
+    return tuple(_steps(graph, tracer.node_to_qualname, seen, shape))
+
+
+def _steps(
+    graph: fx.GraphModule, names: dict[fx.Node, str], seen: dict[fx.Node, Any], shape: tuple[int, int, int]
+) -> Iterator[Step]:
+    """A step a node that has a word; what has none hands on the names of what it reads."""
     fields: dict[fx.Node, Field] = {}
-    rows = []
+    made_by: dict[fx.Node, tuple[str, ...]] = {}
     for node in graph.graph.nodes:
         given = [fields[source] for source in node.all_input_nodes if source in fields]
-        field = given[0].joined(given[1:]) if given else Field.at(shape[1:])
+        before = given[0].joined(given[1:]) if given else Field.at((shape[1], shape[2]))
         target = graph.get_submodule(node.target) if node.op == "call_module" else None
-        fields[node] = field.after(*_window(target))
+        fields[node] = before.after(*_window(target))
+        read = tuple(dict.fromkeys(name for source in node.all_input_nodes for name in made_by.get(source, ())))
+        made_by[node] = (PICTURE,) if node.op == "placeholder" else read
         kind = _kind(node, target)
         if kind is not None and node in seen:
-            rows.append(_row(names[node], kind, target, seen[node], fields[node]))
-    return tuple(rows)
+            made_by[node] = (names[node],)
+            source = next((seen[other] for other in node.all_input_nodes if other in seen), seen[node])
+            yield _step(names[node], kind, target, read, source, seen[node], before, fields[node])
 
 
 def _values(graph: fx.GraphModule, image: Any) -> Iterator[tuple[fx.Node, Any]]:
@@ -112,13 +126,60 @@ def _values(graph: fx.GraphModule, image: Any) -> Iterator[tuple[fx.Node, Any]]:
     yield from found
 
 
-def _row(name: str, kind: str, target: nn.Module | None, made: Any, field: Field) -> LayerRow:
-    weights = getattr(target, "weight", None)
-    params = 0 if target is None else sum(value.numel() for value in target.parameters())
-    macs = 0
-    if weights is not None and kind in ("conv", "depthwise_conv", "dense"):
-        macs = weights.numel() * (made[0, 0].numel() if made.dim() == 4 else 1)
-    return LayerRow(name, kind, tuple(made.shape[1:]), params, macs, field.size)
+def _step(
+    name: str,
+    kind: str,
+    target: nn.Module | None,
+    read: tuple[str, ...],
+    given: Any,
+    made: Any,
+    before: Field,
+    after: Field,
+) -> Step:
+    """given, made: what goes in and comes out, [1, ...]."""
+    window, stride = _window(target)
+    return Step(
+        name,
+        kind,
+        read,
+        tuple(given.shape[1:]),
+        tuple(made.shape[1:]),
+        0 if target is None else sum(value.numel() for value in target.parameters()),
+        _macs(target, made),
+        before,
+        after,
+        window,
+        stride,
+        in_place=kind == "batch_norm",
+        arithmetic=_arithmetic(target),
+    )
+
+
+def _macs(target: nn.Module | None, made: Any) -> int:
+    """Each value of the output is a sum over one filter's, or one unit's, weights: at every place of a map."""
+    from torch import nn
+
+    if not isinstance(target, (nn.Conv2d, nn.Linear)):
+        return 0
+    return int(made[0].numel() * target.weight[0].numel())
+
+
+def _arithmetic(target: nn.Module | None) -> Arithmetic | None:
+    from torch import nn
+
+    if isinstance(target, nn.Linear):
+        return Multiplying(target.in_features, target.bias is not None)
+    if isinstance(target, (nn.BatchNorm1d, nn.BatchNorm2d)):
+        return Normalising()
+    if not isinstance(target, (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d)) or isinstance(target.padding, str):
+        return None
+    kernel, stride, padding = _pair(target.kernel_size), _pair(target.stride), _pair(target.padding)
+    margins = Margins(padding[0], padding[0], padding[1], padding[1])
+    dilation = _pair(getattr(target, "dilation", 1))
+    if not isinstance(target, nn.Conv2d):
+        return Pooling(kernel, stride, "explicit", margins, dilation, target.ceil_mode)
+    bias = target.bias is not None
+    return Convolving(kernel, stride, "explicit", margins, dilation, groups=target.groups, bias=bias)
 
 
 def _window(target: nn.Module | None) -> tuple[Pair | None, Pair]:

@@ -10,7 +10,10 @@ from edgecnn import run as runs
 from edgecnn.data import open_dataset
 from edgecnn.edge.artifact import MANIFEST, read_manifest
 from edgecnn.edge.runtimes import SUFFIXES
-from edgecnn.nn.table import LayerRow
+from edgecnn.errors import UsageError
+from edgecnn.nn.arithmetic import Explanation
+from edgecnn.nn.memory import ActivationBytes
+from edgecnn.nn.table import LayerRow, explain, peak
 from edgecnn.packaged import find_recipe
 from edgecnn.recipe import Recipe, load_recipe
 from edgecnn.verbs.recipes import at, located, network_of
@@ -22,28 +25,36 @@ if TYPE_CHECKING:  # reading model files wants libraries that recipes do without
 
 @dataclass(frozen=True)
 class InspectRecord:
-    """Trained values and multiply-adds of the whole network and of each layer."""
+    """Trained values and multiply-adds of the whole network and of each layer.
+
+    peak_activation_bytes: the most that is alive at once, weights apart; nn.memory says what counts. explain: the
+    formulas of the layer that was asked for.
+    """
 
     name: str
     input: tuple[int, int, int]
     params: int
     macs: int
     layers: tuple[LayerRow, ...]
+    peak_activation_bytes: ActivationBytes
+    explain: Explanation | None = None
     schema: str = "edgecnn.inspect/1"
 
 
 def inspect(
-    given: Path | str, *, data_dir: Path | None = None, runtime: str | None = None
+    given: Path | str, *, data_dir: Path | None = None, runtime: str | None = None, layer: str | None = None
 ) -> InspectRecord | FileInspectRecord:
     """The network of a recipe, a run, an artifact folder or a model file.
 
-    runtime: the engine that says how it runs a model file; the first that reads it otherwise. RecipeError, UsageError
-    where layers don't fit, UnusableFile.
+    runtime: the engine that says how it runs a model file; the first that reads it otherwise. layer: the one whose
+    formulas are wanted. RecipeError, UsageError where layers don't fit or there is no such layer, UnusableFile.
     """
     path = Path(given)
     if (path / MANIFEST).is_file():
         path = path / read_manifest(path).model
     if path.suffix.lower() in SUFFIXES and not path.is_dir():
+        if layer is not None:
+            raise UsageError(f"{path}: --explain is for recipes and runs: give the one that the file was made from")
         return inspect_file(path, runtime)
     path = path / "resolved.yaml" if runs.is_run(path) else find_recipe(path)[0]
     loaded = located(load_recipe(path), path.parent)
@@ -51,7 +62,10 @@ def inspect(
     with at(path, None, "data", "source"):
         classes = _classes(loaded, data_dir)
     network = network_of(loaded, classes, path)
-    return InspectRecord(loaded.name, shape, network.params, network.macs, tuple(network.rows()))
+    steps = network.steps()
+    rows = tuple(step.row for step in steps)
+    explained = None if layer is None else explain(steps, layer)
+    return InspectRecord(loaded.name, shape, network.params, network.macs, rows, peak(network.input, steps), explained)
 
 
 def inspect_file(path: Path, runtime: str | None = None) -> FileInspectRecord:

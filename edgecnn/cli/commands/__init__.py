@@ -9,8 +9,9 @@ from edgecnn.cli.commands.camera import camera
 from edgecnn.cli.commands.data import data
 from edgecnn.cli.commands.devices import devices
 from edgecnn.cli.commands.doctor import doctor
+from edgecnn.cli.commands.inspect import inspect
 from edgecnn.cli.commands.measure import bench, compare
-from edgecnn.cli.commands.models import evaluate, export, inspect, predict, train, verify
+from edgecnn.cli.commands.models import evaluate, export, predict, train, verify
 from edgecnn.cli.commands.new import new
 
 

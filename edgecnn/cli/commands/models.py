@@ -63,28 +63,6 @@ def train(
         show.answer(voice, record, show_models.trained)
 
 
-@click.command()
-@click.argument("model", metavar="RECIPE|RUN|MODEL")
-@click.option("--runtime", help="MODEL: litert, onnxruntime or openvino (default: the first that reads the file).")
-@data_option
-@voice
-def inspect(model: str, runtime: str | None, data_dir: Path | None, voice: Voice) -> None:
-    """Shapes, parameters, multiply-adds and receptive fields, layer by layer.
-
-    MODEL is a .tflite, .onnx or OpenVINO .xml file from anywhere, or an artifact folder: then also what runs in 8 bits,
-    what is slow or wrong in it, and what to change.
-    """
-    from edgecnn.cli import show, show_files, show_models
-    from edgecnn.verbs.inspect import InspectRecord
-    from edgecnn.verbs.inspect import inspect as verb
-
-    record = verb(model, data_dir=data_dir, runtime=runtime)
-    if isinstance(record, InspectRecord):
-        show.answer(voice, record, show_models.inspected)
-    else:
-        show.answer(voice, record, show_files.inspected)
-
-
 @click.command("eval")
 @click.argument("model", metavar="[RUN|ARTIFACT|MODEL]", required=False)
 @click.option("--split", type=click.Choice(["test", "val", "train"]), default="test", show_default=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edgecnn.geometry import margins_of, output_size
+from edgecnn.nn.arithmetic import Convolving, Separated
 from edgecnn.nn.layers.plan import Plan, Shape, bias, fits, picture, plans
 from edgecnn.recipe import layers as words
 
@@ -54,6 +55,15 @@ def _convolution(kind: str, word: words.Convolution, shape: Shape, filters: int,
         macs=weights * rows * columns,
         window=word.kernel,
         stride=word.stride,
+        arithmetic=Convolving(
+            word.kernel,
+            word.stride,
+            word.padding if isinstance(word.padding, str) else "explicit",
+            margins,
+            groups=groups,
+            bias=bias(word),
+            batch_norm=word.batch_norm,
+        ),
     )
 
 
@@ -87,4 +97,12 @@ def separable_conv(word: words.SeparableConv, shape: Shape) -> Plan:
         macs=spatial.macs + pointwise.macs,
         window=word.kernel,
         stride=word.stride,
+        arithmetic=_separated(spatial, pointwise),
     )
+
+
+def _separated(spatial: Plan, pointwise: Plan) -> Separated | None:
+    """Both halves' arithmetic, where both are convolutions by their own word."""
+    if isinstance(spatial.arithmetic, Convolving) and isinstance(pointwise.arithmetic, Convolving):
+        return Separated(spatial.arithmetic, pointwise.arithmetic, spatial.output)
+    return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edgecnn.errors import UsageError
+from edgecnn.nn.arithmetic import Flattening, Multiplying, Normalising
 from edgecnn.nn.layers.plan import Plan, Shape, bias, picture, plans
 from edgecnn.recipe import layers as words
 
@@ -21,7 +22,7 @@ def batch_norm(word: words.BatchNorm, shape: Shape) -> Plan:
 
         return nn.BatchNorm2d(shape[0]) if len(shape) == 3 else nn.BatchNorm1d(shape[0])
 
-    return Plan("batch_norm", shape, build, params=2 * shape[0])
+    return Plan("batch_norm", shape, build, params=2 * shape[0], in_place=True, arithmetic=Normalising())
 
 
 def _activation(name: str, shape: Shape) -> Plan:
@@ -30,7 +31,7 @@ def _activation(name: str, shape: Shape) -> Plan:
 
         return blocks.ACTIVATIONS[name]()
 
-    return Plan(name, shape, build)
+    return Plan(name, shape, build, in_place=True)
 
 
 @plans(words.Relu)
@@ -54,7 +55,7 @@ def dropout(word: words.Dropout, shape: Shape) -> Plan:
 
         return nn.Dropout(word.rate)
 
-    return Plan("dropout", shape, build)
+    return Plan("dropout", shape, build, in_place=True)
 
 
 @plans(words.Flatten)
@@ -67,7 +68,7 @@ def flatten(word: words.Flatten, shape: Shape) -> Plan:
 
         return nn.Flatten()
 
-    return Plan("flatten", (channels * height * width,), build, window=None)
+    return Plan("flatten", (channels * height * width,), build, window=None, in_place=True, arithmetic=Flattening())
 
 
 @plans(words.Dense)
@@ -84,4 +85,12 @@ def dense(word: words.Dense, shape: Shape) -> Plan:
         )
 
     params = shape[0] * word.units + word.units * (bias(word) + 2 * word.batch_norm)
-    return Plan("dense", (word.units,), build, params=params, macs=shape[0] * word.units, window=None)
+    return Plan(
+        "dense",
+        (word.units,),
+        build,
+        params=params,
+        macs=shape[0] * word.units,
+        window=None,
+        arithmetic=Multiplying(shape[0], bias(word), word.batch_norm),
+    )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from edgecnn.errors import UsageError
 from edgecnn.geometry import Pair
+from edgecnn.nn.arithmetic import Arithmetic
 from edgecnn.recipe import layers as words
 
 if TYPE_CHECKING:
@@ -25,6 +26,9 @@ class Plan:
     bias, no pooling). `window` and `stride` are what the receptive field grows by; a global layer has no window.
     A block has `inner` layers, one after the other; where it `adds`, its input, or what `shortcut` makes of that, is
     added at their end.
+
+    in_place: it works value by value or moves nothing, so it may write over its input. arithmetic: its formulas, for
+    `inspect --explain`; without one it is explained by its shapes and figures.
     """
 
     type: str
@@ -37,6 +41,8 @@ class Plan:
     inner: tuple[tuple[str, Plan], ...] = ()
     shortcut: Plan | None = None
     adds: bool = False
+    in_place: bool = False
+    arithmetic: Arithmetic | None = None
 
 
 Word = TypeVar("Word", bound=words.Layer)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from edgecnn.errors import UsageError
 from edgecnn.geometry import Margins, output_size, same_margins, uneven_at_stride_1
+from edgecnn.nn.arithmetic import Pooling
 from edgecnn.nn.layers.plan import Plan, Shape, fits, picture, plans
 from edgecnn.recipe import layers as words
 
@@ -28,7 +29,14 @@ def _pool(kind: str, word: words.MaxPool, shape: Shape) -> Plan:
 
         return blocks.Pool2d(kind, word.size, stride, margins)
 
-    return Plan(f"{kind}_pool", (channels, rows, columns), build, window=word.size, stride=stride)
+    return Plan(
+        f"{kind}_pool",
+        (channels, rows, columns),
+        build,
+        window=word.size,
+        stride=stride,
+        arithmetic=Pooling(word.size, stride, word.padding, margins),
+    )
 
 
 @plans(words.MaxPool)
