@@ -6,6 +6,7 @@ alone follows an operation belongs to it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -44,7 +45,9 @@ class Tensor:
     """A value between operations, named after the layer that makes it.
 
     `shape` is in ONNX's order ([N, C, H, W] or [N, F]); `value` is its name in the graph (uint8 where there is a
-    grid); `flattened` says from which (C, H, W) the features of an [N, F] tensor came.
+    grid); `flattened` says from which (C, H, W) the features of an [N, F] tensor came, where a file may hold them in
+    another order: whoever takes them puts that right. Nobody does behind the net, so what is flattened for its output
+    is None, and lies in the graph's order in every file.
     """
 
     name: str
@@ -228,10 +231,10 @@ class _Reader:
 
     def _output(self, node: Node, last: Node, inputs: tuple[Tensor, ...]) -> Tensor:
         shape = self.graph.shapes[last.output]
-        if node.op == "Flatten":
+        if node.op == "Flatten" and not self._is_answer(last.output, inputs[0].shape):
             flattened: tuple[int, int, int] | None = (inputs[0].shape[1], inputs[0].shape[2], inputs[0].shape[3])
         else:
-            flattened = inputs[0].flattened if node.op != "Gemm" and len(shape) == 2 else None
+            flattened = inputs[0].flattened if node.op not in ("Gemm", "Flatten") and len(shape) == 2 else None
         quantize = self.graph.only_consumer(last.output, "QuantizeLinear")
         if quantize is None:
             tensor = Tensor(node.name, shape, last.output, None, flattened)
@@ -250,6 +253,18 @@ class _Reader:
         for dequantize in self.graph.consumers(quantize.output):
             self.tensors[dequantize.output] = tensor
         return tensor
+
+    def _is_answer(self, value: str, shape: Shape) -> bool:
+        """Whether the features of a map of several places reach the net's output with no dense layer between."""
+        if math.prod(shape[2:]) == 1:
+            return False
+        reached, open_ends = {value}, [value]
+        while open_ends:
+            takers = (node for node in self.graph.consumers(open_ends.pop()) if node.op != "Gemm")
+            new = {node.output for node in takers} - reached
+            reached |= new
+            open_ends += new
+        return self.graph.outputs[0].name in reached
 
     def _grid(self, node: Node) -> Grid:
         scale, zero = (self.graph.constants[name] for name in node.inputs[1:3])

@@ -112,6 +112,15 @@ def flatten_between(draw: st.DrawFn) -> Net:
 
 
 @st.composite
+def flatten_last(draw: st.DrawFn) -> Net:
+    """The net's answer is the flattened map itself, or what is done to it value by value: no dense layer reorders it."""
+    net = start(draw, draw(pairs(2, 6), label="size"))
+    flat = net.flatten(front(net, draw(st.integers(2, 5))), "tested")
+    net.activate(flat, draw(st.sampled_from([None, "relu"])))
+    return net
+
+
+@st.composite
 def max_pool(draw: st.DrawFn) -> Net:
     kernel, stride = draw(pairs(1, 7), label="kernel"), draw(pairs(1, 3), label="stride")
     size, margins = placed(draw, kernel, stride)
@@ -259,6 +268,7 @@ NETS: dict[str, st.SearchStrategy[Net]] = {
     "depthwise with a multiplier": _depthwise((2, 3))(),
     "dense": dense(),
     "flatten": flatten_between(),
+    "flatten at the end": flatten_last(),
     "max_pool": max_pool(),
     "average_pool": average_pool(),
     "global_average": global_average(),
