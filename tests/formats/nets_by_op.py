@@ -113,7 +113,7 @@ def flatten_between(draw: st.DrawFn) -> Net:
 
 @st.composite
 def flatten_last(draw: st.DrawFn) -> Net:
-    """The net's answer is the flattened map itself, or what is done to it value by value: no dense layer reorders it."""
+    """The net's answer is the flattened map itself, or its ReLU: no dense layer puts features in order."""
     net = start(draw, draw(pairs(2, 6), label="size"))
     flat = net.flatten(front(net, draw(st.integers(2, 5))), "tested")
     net.activate(flat, draw(st.sampled_from([None, "relu"])))

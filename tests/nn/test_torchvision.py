@@ -30,6 +30,16 @@ def test_a_classifier_of_our_own_classes(name: str) -> None:
     assert sum(row.params for row in net.rows()) == net.params == sum(p.numel() for p in module.parameters())
 
 
+def test_dense_layers_over_maps_count_at_each_place() -> None:
+    """ConvNeXt's are dense layers over [N, H, W, C], most of its 4.456 GMACs; vision transformers' attention is apart."""
+    published = models.get_model_weights("convnext_tiny").DEFAULT.meta
+    net = plan_network(Model(torchvision="convnext_tiny"), (3, 224, 224), 1000)
+    assert net.params == published["num_params"]
+    assert net.macs / 1e9 == pytest.approx(published["_ops"], abs=0.0006)
+    row = next(row for row in net.rows() if row.name == "features.1.0.block.3")
+    assert row.macs == 56 * 56 * 96 * 384
+
+
 def test_the_field_of_a_row() -> None:
     """ResNet-18's stem: 7x7 at stride 2, a 3x3 pool at stride 2, then 3x3 convolutions four pixels apart."""
     rows = {row.name: row for row in plan_network(Model(torchvision="resnet18"), (3, 224, 224), 10).rows()}
