@@ -74,6 +74,8 @@ def _totals(console: Console, record: FileInspectRecord) -> None:
     console.print(
         f"weights: {sizes or 'none'}; {size(max(0, record.bytes - sum(record.sizes.values())))} is not weights"
     )
+    peak = record.peak_activation_bytes
+    console.print(f"activations take at most {size(peak.int8)} at once in int8, {size(peak.fp32)} in fp32")
     if record.source:
         share = f"{percent(record.int8_share)} of the" if record.int8_share else "no"
         console.print(f"{share} multiply-adds run in 8 bits, as {record.engine} says ({record.source})", soft_wrap=True)

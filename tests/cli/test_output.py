@@ -76,7 +76,7 @@ def test_every_verb_is_called_here(answers: dict[str, tuple[object, ...]]) -> No
 KEYS = {
     "new": {"recipe", "splits", "classes", "broken", "duplicates", "bursts", "notes", "next"},
     "train": {"run", "epochs", "val_top1", "params", "macs", "images_per_s", "seconds"},
-    "inspect": {"params", "macs", "layers"},
+    "inspect": {"params", "macs", "layers", "peak_activation_bytes", "explain"},
     "eval": {"model", "split", "n", "top1", "top5", "per_class", "confusion"},
     "export": {"run", "seconds", "artifacts"},
     "verify": {"passed", "accuracy", "drop_pp", "ties", "parity", "failures"},
@@ -84,7 +84,10 @@ KEYS = {
     "camera": {"frames", "results", "age_p50_ms", "age_p90_ms", "stages_ms"},
 }
 INNER = {
-    ("inspect", "layers"): {"name", "type", "output", "params", "macs", "receptive_field"},
+    ("inspect", "layers"): {
+        *("name", "type", "output", "params", "macs", "receptive_field", "stride"),
+        *("activation_bytes_int8", "activation_bytes_fp32"),
+    },
     ("export", "artifacts"): {"target", "precision", "path", "model", "bytes", "sha256"},
     ("verify", "parity"): {"a", "b", "n", "top1_agreement", "max_steps", "p999_steps", "exact"},
     ("bench", "rows"): {

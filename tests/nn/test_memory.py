@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-import pytest
+from pathlib import Path
 
+import pytest
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+from edgecnn import packaged
+from edgecnn.edge.runtimes.litert import LiteRTSession
 from edgecnn.nn.memory import Use, peak_values
 from edgecnn.nn.network import plan_network
 from edgecnn.nn.table import peak
 from edgecnn.recipe.layers import Conv, Dense, Flatten, GlobalAveragePool, Layer, MaxPool, Relu, Residual
 from edgecnn.recipe.schema import Model
+from edgecnn.verbs.inspect import inspect
 
 PICTURE = (3, 32, 32)
+MODELS = Path(packaged.__file__).parent / "models"
 
 
 def peak_of(*layers: Layer) -> tuple[int, int]:
@@ -49,3 +56,19 @@ def test_branches_of_a_concatenation_are_held() -> None:
     """x 8; a 5, b 7, joined 12: while they are joined 24 are there, and 8 + 5 + 7 = 20 before."""
     uses = [Use(("x",), "a", 5), Use(("x",), "b", 7), Use(("a", "b"), "c", 12)]
     assert peak_values([("x", 8)], uses) == 24
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+@pytest.mark.parametrize(("model", "recipe"), [("cifar10-ds", "ds_cifar"), ("cifar10-mobile", "mobile_cifar")])
+def test_tflites_arena_is_the_peak_and_the_picture_twice(model: str, recipe: str, precision: str) -> None:
+    """What LiteRT's built-in kernels lay out: the picture as pixels and as the net's type lies beside what is alive."""
+    peak = getattr(inspect(f"recipes/{recipe}.yaml").peak_activation_bytes, precision)
+    file = MODELS / model / f"tflite-{precision}" / "model.tflite"
+    assert getattr(inspect(file).peak_activation_bytes, precision) == peak, "the file's own operations say the same"
+    kernels = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    interpreter = Interpreter(str(file), experimental_op_resolver_type=kernels)
+    interpreter.allocate_tensors()
+    arena = LiteRTSession(interpreter).arena().value
+    picture = 3 * 32 * 32
+    assert arena is not None
+    assert peak <= arena <= peak + picture + picture * {"int8": 1, "fp32": 4}[precision]

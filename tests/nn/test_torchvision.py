@@ -31,7 +31,7 @@ def test_a_classifier_of_our_own_classes(name: str) -> None:
 
 
 def test_dense_layers_over_maps_count_at_each_place() -> None:
-    """ConvNeXt's are dense layers over [N, H, W, C], most of its 4.456 GMACs; vision transformers' attention is apart."""
+    """ConvNeXt's are dense layers over [N, H, W, C], most of its 4.456 GMACs."""
     published = models.get_model_weights("convnext_tiny").DEFAULT.meta
     net = plan_network(Model(torchvision="convnext_tiny"), (3, 224, 224), 1000)
     assert net.params == published["num_params"]
