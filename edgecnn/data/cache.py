@@ -38,7 +38,7 @@ SHARE = 0.5  # of the free memory that one split may take
 
 Images = NDArray[np.uint8]
 Fill = Callable[[Images], tuple[Broken, ...]]
-"""Decode all pictures into uint8 [N, H, W, 3], those that are broken left out and the others closed up in order."""
+"""Decode all pictures into uint8 [N, H, W, C], those that are broken left out and the others closed up in order."""
 
 
 @dataclass(frozen=True)
@@ -50,16 +50,17 @@ class Wanted:
     count: int
     height: int
     width: int
+    channels: int = 3
 
     @property
     def bytes(self) -> int:
         """What they take when none is broken."""
-        return self.count * self.height * self.width * 3
+        return self.count * self.height * self.width * self.channels
 
 
 @dataclass(frozen=True)
 class Held:
-    """images: uint8 [N, H, W, 3], a read-only memory map where `file` names it. broken: those that are left out."""
+    """images: uint8 [N, H, W, C], a read-only memory map where `file` names it. broken: those that are left out."""
 
     images: Images
     broken: tuple[Broken, ...]
@@ -83,6 +84,7 @@ class About:
     height: int
     width: int
     broken: tuple[Broken, ...]
+    channels: int = 3
     schema: str = "edgecnn.decoded/1"
 
 
@@ -95,7 +97,7 @@ def hold(wanted: Wanted, where: str, fill: Fill) -> Held:
     """
     if where == "disk" or (where == "auto" and wanted.bytes > SHARE * free_memory()):
         return _on_disk(wanted, fill)
-    images = blank(wanted.count, wanted.height, wanted.width)
+    images = blank(wanted.count, wanted.height, wanted.width, wanted.channels)
     broken = fill(images)
     return Held(images[: wanted.count - len(broken)], broken)
 
@@ -108,12 +110,12 @@ def close_up(images: Images, left_out: Sequence[int]) -> None:
             images[to] = images[place]
 
 
-def state_of(names: Sequence[str], paths: Sequence[Path], height: int, width: int, resize: str) -> str:
-    """SHA-256 over the files' names, their sizes and times of change, and all that decodes and resizes.
+def state_of(names: Sequence[str], paths: Sequence[Path], form: str) -> str:
+    """SHA-256 over the files' names, their sizes and times of change, what they are brought to, and all that does it.
 
-    The files are not opened.
+    The files are not opened. form: `DataSpec.form`.
     """
-    digest = hashlib.sha256(f"{decoder()} {height} {width} {resize}".encode())
+    digest = hashlib.sha256(f"{decoder()} {form}".encode())
     for name, path in zip(names, paths, strict=True):
         digest.update(f"\0{name}\0".encode(errors="surrogateescape"))
         with suppress(OSError):  # decoding it says what is wrong
@@ -160,7 +162,7 @@ def _find(folder: Path, wanted: Wanted) -> About | None:
     except (UnusableFile, FileNotFoundError):
         return None
     same = (about.of, about.state) == (wanted.of, wanted.state)
-    whole = size == about.count * wanted.height * wanted.width * 3
+    whole = size == about.count * wanted.height * wanted.width * wanted.channels
     return about if same and whole else None
 
 
@@ -177,12 +179,13 @@ def _write(folder: Path, wanted: Wanted, fill: Fill) -> About:
         with part.open("xb") as file:
             # Taken now: a map whose disk fills up later kills the process (SIGBUS) instead of raising.
             os.posix_fallocate(file.fileno(), 0, wanted.bytes)
-        images = np.memmap(part, np.uint8, "r+", shape=(wanted.count, wanted.height, wanted.width, 3))
+        height, width, channels = wanted.height, wanted.width, wanted.channels
+        images = np.memmap(part, np.uint8, "r+", shape=(wanted.count, height, width, channels))
         broken = fill(images)
         images.flush()
-        about = About(wanted.of, wanted.state, wanted.count - len(broken), wanted.height, wanted.width, broken)
+        about = About(wanted.of, wanted.state, wanted.count - len(broken), height, width, broken, channels)
         with part.open("rb+") as file:
-            file.truncate(about.count * wanted.height * wanted.width * 3)
+            file.truncate(about.count * height * width * channels)
             os.fsync(file.fileno())
         os.replace(part, folder / IMAGES)
     except BaseException:
@@ -194,7 +197,7 @@ def _write(folder: Path, wanted: Wanted, fill: Fill) -> About:
 
 
 def _open(file: Path, about: About) -> Images:
-    shape = (about.count, about.height, about.width, 3)
+    shape = (about.count, about.height, about.width, about.channels)
     return np.memmap(file, np.uint8, "r", shape=shape) if about.count else np.empty(shape, np.uint8)
 
 

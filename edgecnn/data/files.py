@@ -139,11 +139,12 @@ class PictureFiles(ABC):
         files, spec = self.files(split), self.spec
         kind = "val" if self._parts.get(split) == "val" else split  # val that is test too is decoded once
         wanted = Wanted(
-            f"{self._where} {kind} {spec.val_fraction} {spec.height}x{spec.width} {spec.resize}",
-            state_of(files.names, files.paths, spec.height, spec.width, spec.resize),
+            f"{self._where} {kind} {spec.val_fraction} {spec.form}",
+            state_of(files.names, files.paths, spec.form),
             len(files),
             spec.height,
             spec.width,
+            spec.channels,
         )
         held = hold(wanted, spec.cache, lambda images: self._decode(files, images))
         if held.file is not None:
@@ -157,7 +158,7 @@ class PictureFiles(ABC):
         spec = self.spec
 
         def place(number: int, path: Path) -> None:
-            images[number] = pixels.load(path, spec.height, spec.width, spec.resize)
+            images[number] = pixels.load(path, spec.height, spec.width, spec.resize, spec.channels)
 
         broken = files.read_each(place)
         close_up(images, files.places(broken))

@@ -28,6 +28,7 @@ class DataSpec:
     `val_fraction` of each class is held out of train where there are no validation pictures. Sizes are pixels.
     `broken` is what a folder's pictures that can't be decoded are: "refuse", an error, or "skip", left out. `cache` is
     where decoded pictures are held: "memory", "disk", or "auto", which is disk where they would fill the memory.
+    `channels` is 3 (RGB) or 1 (grey).
     Raises UsageError where the values make no sense together.
     """
 
@@ -41,6 +42,7 @@ class DataSpec:
     cache: str = "auto"
     splits: str | None = None
     background: str | None = None
+    channels: int = 3
 
     def __post_init__(self) -> None:
         if (self.source is None) == (self.folder is None):
@@ -53,17 +55,24 @@ class DataSpec:
             raise UsageError(f"val_fraction is between 0 and 1, got {self.val_fraction}")
         if self.height < 1 or self.width < 1:
             raise UsageError(f"a picture's height and width are at least 1, got {self.height}x{self.width}")
+        if self.channels not in pixels.CHANNELS:
+            raise UsageError(f"a picture has 3 channels (RGB) or 1 (grey), not {self.channels}")
         pixels.check_rule(self.resize)
         for what, given, known in (("broken", self.broken, BROKEN), ("cache", self.cache, CACHES)):
             if given not in known:
                 raise UsageError(f"{what} is one of {', '.join(known)}, got '{given}'{nearest(given, known)}")
+
+    @property
+    def form(self) -> str:
+        """What pictures are brought to, in words: size, resize rule, and grey where they are."""
+        return f"{self.height}x{self.width} {self.resize}{' grey' if self.channels == 1 else ''}"
 
 
 @dataclass(frozen=True)
 class Pictures:
     """Decoded pictures of one split, at the model's size.
 
-    images: uint8 [N, H, W, 3] RGB, in memory or a read-only np.memmap (cache.py): nobody writes into it. classes: int64
+    images: uint8 [N, H, W, C], RGB or grey, in memory or a read-only np.memmap (cache.py): nobody writes into it. classes: int64
     [N], places in `Dataset.labels`. names: N strings, "train/123" or a file's path relative to the data folder.
     Raises ValueError when the three don't fit together.
     """
@@ -73,8 +82,8 @@ class Pictures:
     names: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        if self.images.dtype != np.uint8 or self.images.ndim != 4 or self.images.shape[3] != 3:
-            raise ValueError(f"expected uint8 [N, H, W, 3], got {self.images.dtype} {list(self.images.shape)}")
+        if self.images.dtype != np.uint8 or self.images.ndim != 4 or self.images.shape[3] not in (1, 3):
+            raise ValueError(f"expected uint8 [N, H, W, 3] or [N, H, W, 1], got {self.images.dtype} {list(self.images.shape)}")
         if self.classes.dtype != np.int64 or self.classes.shape != self.images.shape[:1]:
             raise ValueError(f"expected int64 [{len(self.images)}], got {self.classes.dtype} {self.classes.shape}")
         if len(self.names) != len(self.images):
@@ -135,12 +144,12 @@ def check_split(split: str) -> None:
         raise UsageError(f"there is no split '{split}'{nearest(split, SPLITS)}")
 
 
-def blank(count: int, height: int, width: int) -> NDArray[np.uint8]:
-    """Room for `count` pictures: uint8 [count, height, width, 3]; OutOfResources when there isn't that much memory."""
-    needed, free = count * height * width * 3, free_memory()
+def blank(count: int, height: int, width: int, channels: int = 3) -> NDArray[np.uint8]:
+    """Room for pictures: uint8 [count, height, width, channels]; OutOfResources when there isn't that much memory."""
+    needed, free = count * height * width * channels, free_memory()
     if needed > free:
         raise OutOfResources(
             f"{count:,} pictures of {height}x{width} take {needed / 2**20:,.0f} MiB of memory, and "
             f"{free / 2**20:,.0f} MiB are free; use data.cache=disk, a smaller input.size or fewer pictures"
         )
-    return np.empty((count, height, width, 3), np.uint8)
+    return np.empty((count, height, width, channels), np.uint8)

@@ -46,20 +46,20 @@ class Registered:
     def _fit_all(self, split: str, pictures: Pictures) -> Pictures:
         """The pictures at the model's size; those that have it are in memory already and stay there."""
         spec = self._spec
-        if pictures.images.shape[1:3] == (spec.height, spec.width) and spec.cache != "disk":
+        if pictures.images.shape[1:] == (spec.height, spec.width, spec.channels) and spec.cache != "disk":
             return pictures
-        rule = f"{spec.height}x{spec.width} {spec.resize}"
         wanted = Wanted(
-            f"{spec.source} {split} {spec.val_fraction} {rule}",
-            sha256(f"{decoder()} {fingerprint(pictures)} {rule}".encode()),
+            f"{spec.source} {split} {spec.val_fraction} {spec.form}",
+            sha256(f"{decoder()} {fingerprint(pictures)} {spec.form}".encode()),
             len(pictures),
             spec.height,
             spec.width,
+            spec.channels,
         )
 
         def fill(images: Images) -> tuple[Broken, ...]:
             for place, image in enumerate(pictures.images):
-                images[place] = pixels.fit(image, spec.height, spec.width, spec.resize)
+                images[place] = pixels.fit(image, spec.height, spec.width, spec.resize, spec.channels)
             return ()
 
         held = hold(wanted, spec.cache, fill)
@@ -74,7 +74,7 @@ def locate(source: Source, data_dir: Path | None) -> Path:
     if folder is None:
         looked = ", ".join(str(place) for place in search_dirs(data_dir))
         raise UnusableFile(
-            f"the pictures of {source.name} are not here (looked in {looked}); download them with: edgecnn data get "
-            f"{source.name}, or say where they lie with --data DIR, or use the bundled pictures: source: cifar10_mini"
+            f"the pictures of {source.name} are not here (looked in {looked}); {source.how_to_get}, or say where they "
+            "lie with --data DIR, or use the bundled pictures: source: cifar10_mini"
         )
     return folder

@@ -26,7 +26,10 @@ MANIFEST = "manifest.json"
 
 @dataclass(frozen=True)
 class ImageInput:
-    """What the model takes: uint8 RGB pixels [1, height, width, channels], brought to size by `resize`."""
+    """What the model takes: uint8 pixels [1, height, width, channels], brought to size by `resize`.
+
+    `color` is RGB, or grey where there is one channel.
+    """
 
     name: str
     height: int
@@ -36,6 +39,11 @@ class ImageInput:
     dtype: str = "uint8"
     layout: str = "NHWC"
     color: str = "RGB"
+
+
+def image_input(name: str, size: tuple[int, int], channels: int, resize: str) -> ImageInput:
+    """Pictures of a size (height, width) and of 1 or 3 channels."""
+    return ImageInput(name, *size, channels, resize, color="RGB" if channels == 3 else "grey")
 
 
 @dataclass(frozen=True)
@@ -110,7 +118,7 @@ class Artifact:
         self.folder, self.manifest, self._session = folder, manifest, session
 
     def raw(self, images: Array) -> Array:
-        """uint8 [N, H, W, 3] at the model's size -> [N, K] in the file's own type."""
+        """uint8 [N, H, W, C] at the model's size -> [N, K] in the file's own type."""
         return np.concatenate([self._session.run(images[i : i + 1]) for i in range(len(images))])
 
     def values(self, raw: Array) -> Array:
@@ -123,10 +131,10 @@ class Artifact:
     def probabilities(self, image: Array) -> Array:
         """A picture of any size, uint8 [H, W, 3] RGB -> float32 [K]."""
         given = self.manifest.input
-        return self.answer(pixels.fit(image, given.height, given.width, given.resize)[None])
+        return self.answer(pixels.fit(image, given.height, given.width, given.resize, given.channels)[None])
 
     def answer(self, fitted: Array) -> Array:
-        """One picture at the model's size, uint8 [1, H, W, 3] -> the probability of each class, float32 [K]."""
+        """One picture at the model's size, uint8 [1, H, W, C] -> the probability of each class, float32 [K]."""
         values = self.values(self._session.run(fitted))[0]
         return softmax(values / self.manifest.temperature) if self.manifest.output.kind == "logits" else values
 

@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from edgecnn.edge.headers import check_whole, read_header
 from edgecnn.errors import UnusableFile, UsageError, nearest
 
-Image = NDArray[np.uint8]  # [H, W, 3] RGB
+Image = NDArray[np.uint8]  # [H, W, 3] RGB, or [H, W, 1] grey where that is said
 
 RESIZE_RULES = ("crop", "letterbox", "stretch")
 PAD = 128  # letterbox's border: the zero of (x - 128) / 128
+CHANNELS = (1, 3)  # grey, RGB
 
 
 class Part(NamedTuple):
@@ -30,9 +31,9 @@ class Part(NamedTuple):
     width: int
 
 
-def load(path: Path, height: int, width: int, resize: str) -> Image:
-    """A picture file as the model takes it: uint8 [height, width, 3] RGB. Raises what `read` and `fit` raise."""
-    return fit(read(path), height, width, resize)
+def load(path: Path, height: int, width: int, resize: str, channels: int = 3) -> Image:
+    """A picture file as the model takes it: uint8 [height, width, channels]. Raises what `read` and `fit` raise."""
+    return fit(read(path), height, width, resize, channels)
 
 
 # --- from a file -----------------------------------------------------------------------------------------------------
@@ -147,12 +148,15 @@ def check_rule(resize: str) -> None:
 
 
 def fit_into(out: Image, image: Image, resize: str) -> None:
-    """Write what `fit` returns into `out`, uint8 [height, width, 3]: a buffer that is made once."""
-    np.copyto(out, fit(image, out.shape[0], out.shape[1], resize))
+    """Write what `fit` returns into `out`, uint8 [height, width, channels]: a buffer that is made once."""
+    np.copyto(out, fit(image, out.shape[0], out.shape[1], resize, out.shape[2]))
 
 
-def fit(image: Image, height: int, width: int, resize: str) -> Image:
-    """Bring a uint8 [H, W, 3] picture to [height, width, 3], contiguous; the very same pixels where the size matches.
+def fit(image: Image, height: int, width: int, resize: str, channels: int = 3) -> Image:
+    """Bring a uint8 [H, W, 3] or [H, W, 1] picture to [height, width, channels], contiguous.
+
+    Where the size matches, these are the very same pixels. Colour becomes grey, and grey colour, after the resizing,
+    as `with_channels` has it.
 
     crop:      the largest centred part of the target's aspect, resized.
     letterbox: the whole picture scaled to fit inside, centred, with a border of 128.
@@ -162,6 +166,10 @@ def fit(image: Image, height: int, width: int, resize: str) -> Image:
     shrinks and the other grows, shrinking comes first. Raises UsageError for another rule.
     """
     check_rule(resize)
+    return with_channels(_fit(image, height, width, resize), channels)
+
+
+def _fit(image: Image, height: int, width: int, resize: str) -> Image:
     if image.shape[:2] == (height, width):
         return np.ascontiguousarray(image)
     if resize == "crop":
@@ -169,6 +177,21 @@ def fit(image: Image, height: int, width: int, resize: str) -> Image:
     if resize == "letterbox":
         return _letterbox(image, height, width)
     return _resize(image, height, width)
+
+
+def with_channels(image: Image, channels: int) -> Image:
+    """A uint8 [H, W, 3] or [H, W, 1] picture as [H, W, channels]; the very same where it has so many.
+
+    Grey is luma, 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601-7, section 2.5.1), in OpenCV's whole numbers and rounding;
+    red, green and blue that are equal are that grey. Colour of grey is the same value three times.
+    """
+    if image.shape[2] == channels:
+        return image
+    if channels == 3:
+        return np.repeat(image, 3, axis=2)
+    import cv2
+
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)[:, :, None]
 
 
 def part_seen(have_height: int, have_width: int, height: int, width: int, resize: str) -> Part:
@@ -202,7 +225,7 @@ def _letterbox(image: Image, height: int, width: int) -> Image:
     else:
         inner_width = _scaled(have_width, height, have_height)
     top, left = (height - inner_height) // 2, (width - inner_width) // 2
-    boxed = np.full((height, width, 3), PAD, np.uint8)
+    boxed = np.full((height, width, image.shape[2]), PAD, np.uint8)
     boxed[top : top + inner_height, left : left + inner_width] = _resize(image, inner_height, inner_width)
     return boxed
 
@@ -221,4 +244,4 @@ def _resize(image: Image, height: int, width: int) -> Image:
         resized = np.asarray(cv2.resize(resized, (shrunk_width, shrunk_height), interpolation=cv2.INTER_AREA), np.uint8)
     if (height, width) != resized.shape[:2]:
         resized = np.asarray(cv2.resize(resized, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
-    return resized
+    return resized.reshape(height, width, image.shape[2])  # OpenCV drops an axis of one channel

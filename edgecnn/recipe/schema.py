@@ -56,10 +56,10 @@ Side = Annotated[int, Field(ge=4, le=4096)]
 
 
 class Input(Section):
-    """The picture as the model takes it: RGB, [height, width]."""
+    """The picture as the model takes it: [height, width], of 3 channels (RGB) or of 1 (grey)."""
 
     size: Annotated[tuple[Side, Side], BeforeValidator(_height_width)] = (32, 32)
-    channels: Literal[3] = 3
+    channels: Literal[1, 3] = 3
     resize: Literal["crop", "letterbox", "stretch"] = "crop"
 
 

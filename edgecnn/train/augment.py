@@ -137,12 +137,16 @@ def random_resized_crop(images: Tensor, batch: Batch, share: Places) -> Tensor:
 
 
 def color_jitter(images: Tensor, batch: Batch, share: Places) -> Tensor:
-    """Brightness, contrast and saturation of each picture times 0.6 to 1.4 (arXiv:1312.5402), in that order."""
+    """Brightness, contrast and saturation of each picture times 0.6 to 1.4 (arXiv:1312.5402), in that order.
+
+    Pictures of one channel have no saturation that could change.
+    """
     factors = batch.draw(6).uniform(1 - COLOUR, 1 + COLOUR, (3, len(batch.pictures)))[:, share]
     bright, contrast, saturation = (
         torch.from_numpy(each).to(images.device, torch.float32)[:, None, None, None] for each in factors
     )
-    luma = torch.tensor([0.299, 0.587, 0.114], device=images.device)  # ITU-R BT.601
+    weights = [0.299, 0.587, 0.114] if images.shape[3] == 3 else [1.0]  # ITU-R BT.601
+    luma = torch.tensor(weights, device=images.device)
     values = (images.to(torch.float32) * bright).clamp_(0, 255)
     middle = (values @ luma).mean(dim=(1, 2))[:, None, None, None]
     values = middle.lerp(values, contrast).clamp_(0, 255)
@@ -200,13 +204,13 @@ class Augment:
         return window
 
     def pictures(self, images: Tensor, batch: Batch) -> Tensor:
-        """uint8 [n, H, W, 3] -> the same, each picture changed by itself."""
+        """uint8 [n, H, W, C] -> the same, each picture changed by itself."""
         for change in self._pictures:
             images = change(images, batch, self.share(batch))
         return images
 
     def mix(self, images: Tensor, classes: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-        """float [n, 3, H, W], int64 [n] -> mixed pictures and float [n, K] shares of classes, or both as they were."""
+        """float [n, C, H, W], int64 [n] -> mixed pictures and float [n, K] shares of classes, or both as they were."""
         if not self._mixes:
             return images, classes
         which = int(batch.draw(20).integers(len(self._mixes)))
@@ -217,7 +221,7 @@ class Augment:
 
 
 def _seeded(transform: v2.Transform, image: Tensor, seed: int) -> Tensor:
-    """One picture uint8 [H, W, 3] through a transform that draws from torch's generator."""
+    """One picture uint8 [H, W, C] through a transform that draws from torch's generator."""
     torch.manual_seed(int(seed))
     changed: Tensor = transform(image.permute(2, 0, 1))
     return changed.permute(1, 2, 0)

@@ -30,12 +30,12 @@ class Split:
 
 
 def normalise(images: Tensor) -> Tensor:
-    """uint8 [N, H, W, 3] -> float32 [N, 3, H, W] in channels-last order, (pixel - 128) / 128."""
+    """uint8 [N, H, W, C] -> float32 [N, C, H, W] in channels-last order, (pixel - 128) / 128."""
     return images.permute(0, 3, 1, 2).to(torch.float32).sub_(128.0).mul_(1.0 / 128.0)
 
 
 def on_device(pictures: Pictures, device: torch.device) -> tuple[Tensor, Tensor]:
-    """uint8 [N, H, W, 3] and int64 [N]; a memory-mapped file stays where it is."""
+    """uint8 [N, H, W, C] and int64 [N]; a memory-mapped file stays where it is."""
     mapped = isinstance(pictures.images, np.memmap)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*not writable.*")  # and nothing here writes
@@ -62,7 +62,7 @@ class Loader:
         return len(self.images)
 
     def load(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """This process's part: float32 [n, 3, H, W] in channels-last order, and int64 [n] or float [n, K] classes."""
+        """This process's part: float32 [n, C, H, W] in channels-last order, and int64 [n] or float [n, K] classes."""
         augment = self._augment
         numbers = batch.pictures[augment.share(batch)]
         window = augment.window(batch, *self.images.shape[1:3])
@@ -71,9 +71,9 @@ class Loader:
         return augment.mix(normalise(images), classes, batch)
 
     def _read(self, numbers: Places, window: Window) -> Tensor:
-        """uint8 [n, H, W, 3], pixel by pixel from where the window says."""
-        height, width = self.images.shape[1:3]
+        """uint8 [n, H, W, C], pixel by pixel from where the window says."""
+        height, width, channels = self.images.shape[1:]
         where = (numbers[:, None] * height + window.rows)[:, :, None] * width + window.columns[:, None, :]
         pixels = torch.from_numpy(where.reshape(-1)).to(self.images.device)
-        read = self.images.view(-1, 3).index_select(0, pixels)
-        return read.view(len(numbers), height, width, 3).to(self.device, non_blocking=True)
+        read = self.images.view(-1, channels).index_select(0, pixels)
+        return read.view(len(numbers), height, width, channels).to(self.device, non_blocking=True)

@@ -46,7 +46,7 @@ class Learner:
             module.eval()
 
     def step(self, images: Tensor, classes: Tensor, lr: float) -> tuple[Tensor, Tensor]:
-        """Learn from this process's part of a batch: float32 [n, 3, H, W] with int64 [n] or float [n, K] classes.
+        """Learn from this process's part of a batch: float32 [n, C, H, W] with int64 [n] or float [n, K] classes.
 
         Returns its part of the batch's mean loss, and how many were right; summed over processes, those of the batch.
         """

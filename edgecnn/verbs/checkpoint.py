@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgecnn.data import Pictures, fingerprint, open_dataset
-from edgecnn.edge.artifact import ImageInput
+from edgecnn.edge.artifact import image_input
 from edgecnn.errors import MissingExtra
 from edgecnn.graph.canonical import IMAGE, canonical
 from edgecnn.graph.edit import Array
@@ -66,7 +66,7 @@ def _fitted(run: Run, module: nn.Module, val: Pictures, output: str) -> Percenta
 
 
 def torch_outputs(module: nn.Module, images: Array, probabilities: bool = False) -> Array:
-    """uint8 [N, H, W, 3] -> float32 [N, K], as the training loop evaluates."""
+    """uint8 [N, H, W, C] -> float32 [N, K], as the training loop evaluates."""
     import torch
 
     from edgecnn.train.loader import normalise
@@ -92,7 +92,7 @@ def network_of_run(run: Run, data_dir: Path | None, message: Callable[[str], Non
     return Network(
         name=recipe.name,
         labels=labels,
-        input=ImageInput(IMAGE, height, width, recipe.input.channels, recipe.input.resize),
+        input=image_input(IMAGE, recipe.input.size, recipe.input.channels, recipe.input.resize),
         output=recipe.export.output,
         fp32=canonical(trace(module, recipe.input.channels, height, width), probabilities),
         evaluated=evaluated,

@@ -302,6 +302,7 @@ def data_spec(recipe: Recipe) -> DataSpec:
         data.cache,
         data.splits,
         data.background,
+        recipe.input.channels,
     )
 
 

@@ -34,7 +34,11 @@ class Source(Protocol):
 
     @property
     def archive(self) -> Archive | None:
-        """What `edgecnn data get` downloads; None when it comes with edgecnn."""
+        """What `edgecnn data get` downloads; None when it comes with edgecnn, or in another way."""
+
+    @property
+    def how_to_get(self) -> str:
+        """What a person does who doesn't have it, as half a sentence."""
 
     def locate(self, data_dir: Path | None) -> Path | None:
         """The folder that holds it, or None when it is nowhere; test files are not looked at."""

@@ -38,6 +38,7 @@ class Cifar10:
     summary: str = "CIFAR-10: 50,000 training and 10,000 test pictures of ten classes, 32x32"
     labels: tuple[str, ...] = LABELS
     archive: Archive = ARCHIVE
+    how_to_get: str = "download them with: edgecnn data get cifar10"
 
     def locate(self, data_dir: Path | None) -> Path | None:
         """DIR/cifar-10-batches-bin or DIR itself, for each folder that is searched."""

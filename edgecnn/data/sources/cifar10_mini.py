@@ -53,6 +53,7 @@ class Cifar10Mini:
     summary: str = "5,000 training and 1,000 test pictures of CIFAR-10, 32x32; comes with edgecnn"
     labels: tuple[str, ...] = LABELS
     archive: Archive | None = None
+    how_to_get: str = "they come with edgecnn: install it anew"
 
     def locate(self, data_dir: Path | None) -> Path | None:
         """The folder in the package, whatever `data_dir` is."""
