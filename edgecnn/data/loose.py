@@ -24,9 +24,14 @@ class Loose:
 
 
 def read_loose(
-    folder: Path, size: tuple[int, int], resize: str, labels: Sequence[str] = (), limit: int | None = None
+    folder: Path,
+    size: tuple[int, int],
+    resize: str,
+    labels: Sequence[str] = (),
+    limit: int | None = None,
+    channels: int = 3,
 ) -> Loose:
-    """The pictures below a folder, brought to `size` (height, width) by a resize rule.
+    """The pictures below a folder, brought to `size` (height, width) by a resize rule, with 3 channels or 1.
 
     Where each of them lies in a folder that is called as one of `labels`, that is its class. With a limit, so many are
     drawn, the same each time. Raises UnusableFile where there is none that can be read.
@@ -36,12 +41,12 @@ def read_loose(
     paths, _ = find_pictures(folder)
     if limit is not None and len(paths) > limit:
         paths = [paths[i] for i in sorted(np.random.default_rng(0).permutation(len(paths))[:limit].tolist())]
-    images = blank(len(paths), *size)
+    images = blank(len(paths), *size, channels)
     kept: list[Path] = []
     notes: list[str] = []
     for path in paths:
         try:
-            images[len(kept)] = pixels.load(path, *size, resize)
+            images[len(kept)] = pixels.load(path, *size, resize, channels)
             kept.append(path)
         except UnusableFile as error:
             notes.append(f"left out: {error}")

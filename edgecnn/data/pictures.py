@@ -72,8 +72,9 @@ class DataSpec:
 class Pictures:
     """Decoded pictures of one split, at the model's size.
 
-    images: uint8 [N, H, W, C], RGB or grey, in memory or a read-only np.memmap (cache.py): nobody writes into it. classes: int64
-    [N], places in `Dataset.labels`. names: N strings, "train/123" or a file's path relative to the data folder.
+    images: uint8 [N, H, W, C], RGB or grey, in memory or a read-only np.memmap (cache.py): nobody writes into it.
+    classes: int64 [N], places in `Dataset.labels`. names: N strings, "train/123" or a file's path relative to the data
+    folder.
     Raises ValueError when the three don't fit together.
     """
 
@@ -83,7 +84,9 @@ class Pictures:
 
     def __post_init__(self) -> None:
         if self.images.dtype != np.uint8 or self.images.ndim != 4 or self.images.shape[3] not in (1, 3):
-            raise ValueError(f"expected uint8 [N, H, W, 3] or [N, H, W, 1], got {self.images.dtype} {list(self.images.shape)}")
+            raise ValueError(
+                f"expected uint8 [N, H, W, 3] or [N, H, W, 1], got {self.images.dtype} {list(self.images.shape)}"
+            )
         if self.classes.dtype != np.int64 or self.classes.shape != self.images.shape[:1]:
             raise ValueError(f"expected int64 [{len(self.images)}], got {self.classes.dtype} {self.classes.shape}")
         if len(self.names) != len(self.images):

@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 
 from edgecnn.edge.child import alive
+from edgecnn.edge.pixels import CHANNELS
 from edgecnn.edge.runtimes import Array, Port, Session, find_runtime
 from edgecnn.errors import UnusableFile, UsageError, blaming
 from edgecnn.records import from_json, to_json
 
 LAYOUTS = ("NHWC", "NCHW")
-CHANNELS = 3
 FLOATS, INTEGERS = ("float32", "float16"), {"uint8": 0, "int8": 128}
 """Types of inputs that take pictures; of the integers, what is taken off a pixel to fit it in."""
 
@@ -37,8 +37,10 @@ class Normalisation:
     std: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        if len(self.mean) != CHANNELS or len(self.std) != CHANNELS:
-            raise UsageError("mean and std are three numbers each, for red, green and blue pixels from 0 to 1")
+        if len(self.mean) != len(self.std) or len(self.mean) not in CHANNELS:
+            raise UsageError(
+                "mean and std are three numbers each, for red, green and blue pixels from 0 to 1, or one each for grey"
+            )
         if not all(np.isfinite(self.mean)) or not all(np.isfinite(self.std)) or 0 in self.std:
             raise UsageError("mean and std must be finite, and std not 0")
 
@@ -55,13 +57,14 @@ class PictureInput:
     normalisation: Normalisation | None
     scale: float | None = None
     zero_point: int | None = None
+    channels: int = 3
 
     def json(self) -> Any:
         """For a request to a child."""
         return to_json(self)
 
     def encode(self, images: Array) -> Array:
-        """uint8 [N, height, width, 3] RGB -> [N, ...] as the model takes it."""
+        """uint8 [N, height, width, channels], RGB or grey -> [N, ...] as the model takes it."""
         values = self._values(images)
         return np.ascontiguousarray(values.transpose(0, 3, 1, 2) if self.layout == "NCHW" else values)
 
@@ -105,11 +108,12 @@ def picture_input(
     port = ports.inputs[0]
     if len(port.shape) != 4 or (port.dtype not in FLOATS and port.dtype not in INTEGERS):
         raise UnusableFile(
-            f"{path}: takes {port.dtype} {list(port.shape)}; pictures are [N, H, W, 3] or [N, 3, H, W] of uint8, int8 "
-            "or floats"
+            f"{path}: takes {port.dtype} {list(port.shape)}; pictures are [N, H, W, C] or [N, C, H, W] of uint8, int8 "
+            "or floats, with 3 channels or 1"
         )
     layout = _layout(path, port.shape, layout)
-    batch, height, width = (port.shape[layout.index(axis)] for axis in "NHW")
+    batch, height, width, channels = (port.shape[layout.index(axis)] for axis in "NHWC")
+    channels = channels or (3 if normalisation is None else len(normalisation.mean))
     height, width = _size(path, (height, width), size)
     if max(height, width) > LARGEST or batch > LARGEST_BATCH:
         raise UnusableFile(
@@ -121,20 +125,30 @@ def picture_input(
             f"{path}: takes {port.dtype} and does not say what pixels it wants: give --mean and --std for values from "
             "0 to 1 (--mean 0.485,0.456,0.406 --std 0.229,0.224,0.225 for torchvision's weights)"
         )
+    if normalisation is not None and len(normalisation.mean) != channels:
+        raise UsageError(
+            f"{path}: takes pictures of {channels} channel{'s' if channels > 1 else ''}; mean and std are one number "
+            f"for each, not {len(normalisation.mean)}"
+        )
     if normalisation is not None and port.dtype in INTEGERS and port.scale is None:
         raise UsageError(
             f"{path}: takes {port.dtype} without a scale, so pixels go in as they are; leave out --mean and --std"
         )
-    return PictureInput(max(1, batch), height, width, layout, port.dtype, normalisation, port.scale, port.zero_point)
+    return PictureInput(
+        max(1, batch), height, width, layout, port.dtype, normalisation, port.scale, port.zero_point, channels
+    )
 
 
 def _layout(path: Path, shape: tuple[int, ...], given: str | None) -> str:
-    possible = [layout for layout in LAYOUTS if shape[layout.index("C")] in (0, CHANNELS)]
-    certain = [layout for layout in possible if shape[layout.index("C")] == CHANNELS]
+    possible = [layout for layout in LAYOUTS if shape[layout.index("C")] in (0, *CHANNELS)]
+    colour, grey = ([layout for layout in possible if shape[layout.index("C")] == channels] for channels in (3, 1))
+    certain = colour or grey  # three is hardly a height or width; one may be a picture's that is a line
     if given is not None and given in possible:
         return given
     if not possible or given is not None:
-        raise UnusableFile(f"{path}: takes {list(shape)}; pictures are [N, H, W, 3] or [N, 3, H, W]")
+        raise UnusableFile(
+            f"{path}: takes {list(shape)}; pictures are [N, H, W, C] or [N, C, H, W] with 3 channels or 1"
+        )
     if len(certain) != 1:
         raise UsageError(f"{path}: takes {list(shape)}, which may be either; give --layout NHWC or --layout NCHW")
     return certain[0]

@@ -35,8 +35,11 @@ mean, std                     one number a channel or one for all, separated by 
 """
 KEYS = ("labels", "mean", "name", "output", "output_scale", "output_zero_point", "resize", "std")
 """All of them."""
-PIXELS = "Pixels as they come: uint8 from 0 to 255, RGB, NHWC"
-"""What each file says of its input in words."""
+PIXELS = {
+    1: "Pixels as they come: uint8 from 0 to 255, grey (luma of BT.601), NHWC",
+    3: "Pixels as they come: uint8 from 0 to 255, RGB, NHWC",
+}
+"""What each file says of its input in words, by how many channels it has."""
 
 
 class Format(Protocol):

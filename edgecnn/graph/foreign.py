@@ -9,6 +9,7 @@ import onnx
 from google.protobuf.message import DecodeError
 from onnx import external_data_helper, version_converter
 
+from edgecnn.edge.pixels import CHANNELS
 from edgecnn.edge.runtimes.onnxruntime import library
 from edgecnn.errors import MissingExtra, UnusableFile, UsageError
 from edgecnn.graph.edit import OPSET, Array, Graph, from_onnx
@@ -88,8 +89,10 @@ def _fix_sizes(path: Path, given: onnx.ValueInfoProto, size: tuple[int, int] | N
         known[1:] = size
     if not all(known[1:]):
         raise UsageError(f"{path}: leaves the picture's size open; give it with --input-size")
-    if known[0] != 3:
-        raise UsageError(f"{path}: takes [N, {known[0] or '?'}, H, W]; only pictures of 3 channels can be exported")
+    if known[0] not in CHANNELS:
+        raise UsageError(
+            f"{path}: takes [N, {known[0] or '?'}, H, W]; only pictures of 3 channels or 1 can be exported"
+        )
     for dim, length in zip((batch, *rest), (1, *known), strict=True):
         dim.dim_value = length
     return known[0], known[1], known[2]

@@ -30,7 +30,7 @@ class Reference:
         self._batch = graph.inputs[0].shape[0]
 
     def values(self, images: Array) -> dict[str, Array]:
-        """uint8 [N, H, W, 3] -> each watched value, [N, ...]; N is a multiple of the graph's batch."""
+        """uint8 [N, H, W, C] -> each watched value, [N, ...]; N is a multiple of the graph's batch."""
         parts = [
             self._session.run(self.names, {self._image: images[i : i + self._batch]})
             for i in range(0, len(images), self._batch)
@@ -38,5 +38,5 @@ class Reference:
         return {name: np.concatenate(found) for name, found in zip(self.names, zip(*parts, strict=True), strict=True)}
 
     def output(self, images: Array) -> Array:
-        """uint8 [N, H, W, 3] -> the first watched value, [N, ...]."""
+        """uint8 [N, H, W, C] -> the first watched value, [N, ...]."""
         return self.values(images)[self.names[0]]

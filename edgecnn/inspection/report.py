@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from edgecnn.edge.pixels import CHANNELS
 from edgecnn.edge.runtimes import find_runtime
 from edgecnn.errors import UnusableFile, blaming
 from edgecnn.formats import find_format
@@ -199,8 +200,9 @@ def _field(operation: Operation, fields: Mapping[str, Field], image: Field) -> F
 
 
 def _image(listing: Listing) -> tuple[int, int]:
-    """Rows and columns of the picture; an input that may be in either order has its three channels somewhere."""
+    """Rows and columns of the picture; where the order is open, that of three channels or one."""
     shape = listing.inputs[0].shape if listing.inputs else ()
     if len(shape) != 4:
         return (1, 1)
-    return (shape[1], shape[2]) if shape[3] == 3 else (shape[2], shape[3])
+    last = shape[3] == 3 or (shape[3] == 1 and shape[1] not in CHANNELS)
+    return (shape[1], shape[2]) if last else (shape[2], shape[3])

@@ -63,7 +63,7 @@ class Worker(Partner):
         return from_json(Instructions, self._ask({"do": "count", "n": n, "warmup": warmup}, seconds))
 
     def classify(self, images: Array, seconds: float) -> Array:
-        """What the model says to pictures, uint8 [N, H, W, 3] at its size, as its file gives it: [N, K]."""
+        """What the model says to pictures, uint8 [N, H, W, C] at its size, as its file gives it: [N, K]."""
         order = {"do": "classify", "shape": images.shape}
         found = from_json(Answers, self._ask(order, seconds, np.ascontiguousarray(images).tobytes()))
         kind = np.dtype(found.dtype)

@@ -17,7 +17,7 @@ def quantized_map(int8: Graph, fp32: Graph, images: Array) -> Graph:
     """The map form of the QDQ graph that `fp32` was quantized to; its output is uint8 [N, K, h, w].
 
     The dense layer's integers and scale are kept. New are its bias, in steps of the features' grid instead of their
-    mean's, and the output's grid, from the map's range over `images` (uint8 [N, H, W, 3], those that int8 was decided
+    mean's, and the output's grid, from the map's range over `images` (uint8 [N, H, W, C], those that int8 was decided
     on): single positions reach further than their mean. UsageError as `class_map` has it.
     """
     floats = class_map(fp32)

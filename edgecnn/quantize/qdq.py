@@ -19,7 +19,7 @@ from edgecnn.quantize.symmetric import float_bias, signed_image, unsigned_output
 def quantize(graph: Graph, images: Array, weights_bits: int = 8, activations: str = "asymmetric") -> Graph:
     """The QDQ graph of a canonical fp32 graph: static w8a8, per-channel weights, ranges from `images`.
 
-    images: uint8 [N, H, W, 3], training pictures with evaluation pixels. weights_bits: 8, or 7 for sums that no engine
+    images: uint8 [N, H, W, C], training pictures with evaluation pixels. weights_bits: 8, or 7 for sums that no engine
     saturates; either way they are stored as int8. activations: asymmetric, uint8 with any zero point, or symmetric,
     int8 with zero point 0 (see symmetric.py). The output becomes uint8 on its grid. Raises UsageError where a layer
     can't be said in int8.

@@ -25,7 +25,7 @@ class Range:
 
 
 def observe(graph: Graph, images: Array, names: Sequence[str] | None = None) -> dict[str, Range]:
-    """The range of each operation's output, or of the values `names`, by value name, over uint8 [N, H, W, 3] pictures.
+    """The range of each operation's output, or of the values `names`, by value name, over uint8 [N, H, W, C] pictures.
 
     Raises UsageError where a value is not finite, MissingExtra without onnxruntime.
     """

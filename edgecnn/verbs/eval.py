@@ -73,7 +73,7 @@ def evaluate(
     spec = (
         _own_spec(folder)
         if data_source is None
-        else _spec(data_source, VAL_FRACTION, given.height, given.width, given.resize)
+        else _spec(data_source, VAL_FRACTION, given.height, given.width, given.resize, given.channels)
     )
     pictures = _pictures(spec, opened.manifest.labels, split, limit, data_dir)
     values = opened.values(opened.raw(pictures.images))
@@ -93,7 +93,7 @@ def _evaluate_run(
     labels = read_state(run.best()).labels
     spec = data_spec(recipe)
     if data_source is not None:
-        spec = _spec(data_source, spec.val_fraction, spec.height, spec.width, spec.resize)
+        spec = _spec(data_source, spec.val_fraction, spec.height, spec.width, spec.resize, spec.channels)
     pictures = _pictures(spec, labels, split, limit, data_dir)
     logits = torch_outputs(load_module(recipe, run, labels), pictures.images)
     fitted = percentages_of(run)
@@ -117,8 +117,9 @@ def _evaluate_file(
     given = options.input(path, about)
     notes = [about.problem] if about.problem else []
     rule = options.resize or about.resize() or "crop"
-    dataset = open_dataset(_spec(data_source, VAL_FRACTION, given.height, given.width, rule), data_dir)
-    count = about.classes() or file.answers(given, blank(1, given.height, given.width)).shape[1]
+    spec = _spec(data_source, VAL_FRACTION, given.height, given.width, rule, given.channels)
+    dataset = open_dataset(spec, data_dir)
+    count = about.classes() or file.answers(given, blank(1, given.height, given.width, given.channels)).shape[1]
     classes = match_classes(count, options.names(about), options.label_offset, tuple(dataset.labels), notes.append)
     pictures = _limited(dataset.load(split), limit)
     values = file.answers(given, pictures.images)
@@ -158,11 +159,11 @@ def _pictures(
     return _limited(dataset.load(split), limit)
 
 
-def _spec(data_source: str, val_fraction: float, height: int, width: int, resize: str) -> DataSpec:
+def _spec(data_source: str, val_fraction: float, height: int, width: int, resize: str, channels: int) -> DataSpec:
     """Pictures of a registered source, or of class folders."""
     known = data_source in sources()
     source, folder = (data_source, None) if known else (None, data_source)
-    return DataSpec(source, folder, val_fraction, height, width, resize)
+    return DataSpec(source, folder, val_fraction, height, width, resize, channels=channels)
 
 
 def _limited(pictures: Pictures, limit: int | None) -> Pictures:

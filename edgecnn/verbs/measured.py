@@ -44,7 +44,7 @@ def pictures_for(
     with np.load(kept) as stored:
         found = stored["images"]
     note = "these are pictures that int8 was decided on; --images FOLDER measures on others"
-    return Chosen(pictures_of(found, found.shape[1:3]), "calibration", False, (note,))
+    return Chosen(pictures_of(found, found.shape[1:3], found.shape[3]), "calibration", False, (note,))
 
 
 def _given(wanted: ImageInput, about: Export, images: Images, classes: Array | None) -> Chosen:
@@ -52,9 +52,9 @@ def _given(wanted: ImageInput, about: Export, images: Images, classes: Array | N
     if isinstance(images, (str, Path)):
         if classes is not None:
             raise UsageError("a folder says its classes by its folders' names: labels are for images as an array")
-        found = read_loose(Path(images), size, wanted.resize, about.labels)
+        found = read_loose(Path(images), size, wanted.resize, about.labels, channels=wanted.channels)
         return Chosen(found.pictures, "given", found.labelled, found.notes)
-    pictures = pictures_of(images, size, classes)
+    pictures = pictures_of(images, size, wanted.channels, classes)
     if classes is not None and not 0 <= pictures.classes.min() <= pictures.classes.max() < len(about.labels):
         raise UsageError(f"labels are places among the {len(about.labels)} classes, from 0")
     return Chosen(pictures, "given", classes is not None)

@@ -82,7 +82,7 @@ class ModelFile:
         return About(from_json(Ports, found["ports"]), found["details"], found["problem"])
 
     def answers(self, given: PictureInput, images: Array) -> Array:
-        """uint8 [N, H, W, 3] RGB -> float32 [N, K]."""
+        """uint8 [N, H, W, C], RGB or grey -> float32 [N, K]."""
         with tempfile.TemporaryDirectory() as temporary:
             pictures, rows = Path(temporary) / "images.npy", Path(temporary) / "answers.npy"
             with disk_errors(pictures):
@@ -118,7 +118,13 @@ class About:
             mean, std = (tuple(map(float, self.details[key].split(","))) for key in ("mean", "std"))
         except ValueError:
             return None
-        return Normalisation(mean * 3 if len(mean) == 1 else mean, std * 3 if len(std) == 1 else std)
+        channels = 1 if self._grey() else 3
+        return Normalisation(*(given * channels if len(given) == 1 else given for given in (mean, std)))
+
+    def _grey(self) -> bool:
+        """Whether the picture has one channel for certain, and not three."""
+        shape = self.ports.inputs[0].shape
+        return len(shape) == 4 and 1 in (shape[1], shape[3]) and 3 not in (shape[1], shape[3])
 
     def resize(self) -> str | None:
         """The file's resize rule, where it has one of ours."""

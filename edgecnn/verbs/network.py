@@ -33,7 +33,7 @@ class Network:
     output: str
     fp32: Graph
     evaluated: Array
-    """uint8 [N, H, W, 3]: pictures that are not of the test split."""
+    """uint8 [N, H, W, C]: pictures that are not of the test split."""
     logits: Array
     """float32 [N, K]: the source's own answers to them, from torch or from ONNX Runtime."""
     calibration: Pictures

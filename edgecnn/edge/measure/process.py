@@ -7,7 +7,7 @@ A request is a line of JSON on stdin, an answer a line of JSON on stdout, in thi
     {"do": "window", "count": N}                    -> a `Turn`, and behind the line N samples: int64, nanoseconds
     {"do": "profile", "runs": N}                    -> a `Profile`: what each operator takes, in a session of its own
     {"do": "count", "n": N, "warmup": N}            -> an `Instructions`, where something counts them
-    {"do": "classify", "shape": [N, H, W, 3]}       -> an `Answers`, and behind the line its values; behind the request
+    {"do": "classify", "shape": [N, H, W, C]}       -> an `Answers`, and behind the line its values; behind the request
                                                        N pictures: uint8 RGB
 
 With the end of stdin the process ends, even in the middle of an inference (`leash`). What engines print goes to stderr.
@@ -161,7 +161,7 @@ class Server:
         return count_inferences(self._session, self._arrays, request["n"], request["warmup"])
 
     def classify(self, request: Mapping[str, Any]) -> Answers:
-        """Run pictures one by one, uint8 [N, H, W, 3] at the model's size; for files that take uint8."""
+        """Run pictures one by one, uint8 [N, H, W, C] at the model's size; for files that take uint8."""
         assert self._session is not None, "open comes first"
         count, *shape = request["shape"]
         images = np.frombuffer(self._requests.read(count * math.prod(shape)), np.uint8).reshape(count, *shape)

@@ -17,10 +17,11 @@ from edgecnn.errors import UnusableFile
 from edgecnn.formats import KEYS, PIXELS, Details, labels_text, normalisation
 
 IMAGE_PROPERTIES = {
-    "Image.BitmapPixelFormat": "Rgb8",
     "Image.ColorSpaceGamma": "SRGB",
     "Image.NominalPixelRange": "NominalRange_0_255",
 }
+PIXEL_FORMATS = {1: "Gray8", 3: "Rgb8"}
+"""Image.BitmapPixelFormat, by how many channels there are."""
 AXES = ("DATA_BATCH", "DATA_FEATURE", "DATA_FEATURE", "DATA_CHANNEL")
 RANGES = {
     "nominalrange_0_255": (0.0, 1.0),
@@ -34,10 +35,12 @@ LONGEST = 1 << 24
 
 def describe(model: onnx.ModelProto, details: Details) -> None:
     """Write into a model what its file will say."""
-    for key, value in sorted({**details, **IMAGE_PROPERTIES}.items()):
-        model.metadata_props.add(key=key, value=value)
     (image,) = model.graph.input
-    image.doc_string = PIXELS
+    channels = image.type.tensor_type.shape.dim[3].dim_value
+    properties = {**IMAGE_PROPERTIES, "Image.BitmapPixelFormat": PIXEL_FORMATS[channels]}
+    for key, value in sorted({**details, **properties}.items()):
+        model.metadata_props.add(key=key, value=value)
+    image.doc_string = PIXELS[channels]
     image.type.denotation = "IMAGE"
     for axis, size in zip(AXES, image.type.tensor_type.shape.dim, strict=True):
         size.denotation = axis

@@ -27,20 +27,24 @@ SECTION = 3
 
 def describe(openvino: Any, model: Any, details: Details) -> None:
     """Write into a model what its file will say."""
-    model.get_parameters()[0].set_layout(openvino.Layout("NHWC"))
+    (image,) = model.get_parameters()
+    image.set_layout(openvino.Layout("NHWC"))
+    channels = image.get_partial_shape()[3].get_length()
     answers = model.output(0).get_element_type() == openvino.Type.f32
-    for section, entries in ((OWN, {**details, "input": PIXELS}), (STANDARD, model_info(details, answers))):
+    own, standard = {**details, "input": PIXELS[channels]}, model_info(details, answers, channels)
+    for section, entries in ((OWN, own), (STANDARD, standard)):
         for key, value in sorted(entries.items()):
             model.set_rt_info(value, [section, key])
 
 
-def model_info(details: Details, float_answers: bool) -> dict[str, str]:
-    """The same in Model API's words. Pictures that it is given are BGR, as OpenCV has them, and the network wants RGB.
+def model_info(details: Details, float_answers: bool, channels: int = 3) -> dict[str, str]:
+    """The same in Model API's words. Pictures that it is given are BGR, as OpenCV has them, and the network wants RGB;
+    grey ones have nothing to reverse.
 
     Model API takes the softmax of logits itself, in their own type: of uint8 it makes nan and a wrong label. So a file
     with such answers does not call itself a classifier there, and is refused instead.
     """
-    made = {"reverse_input_channels": "YES"}
+    made = {"reverse_input_channels": "YES"} if channels == 3 else {}
     if float_answers:
         made["model_type"] = "Classification"
     if labels_of(details):

@@ -37,7 +37,8 @@ PARSER_VERSION = "1.0.0"
 """The oldest reader that understands every field used here."""
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """The zip format's first moment, so that the same labels give the same bytes."""
-RGB = 1
+COLOUR_SPACES = {1: 2, 3: 1}
+"""GRAYSCALE and RGB of the enum ColorSpaceType, by how many channels there are."""
 FEATURE, PICTURE = 1, 2
 """Of the union ContentProperties."""
 NORMALISATION = 1
@@ -63,7 +64,7 @@ def entries(program: Program, details: Details) -> dict[str, bytes]:
 
 
 def metadata_of(program: Program, details: Details) -> bytes:
-    """A ModelMetadata flatbuffer: an RGB picture in, one value a class out.
+    """A ModelMetadata flatbuffer: a picture in, RGB or grey, one value a class out.
 
     Its normalisation is that of the pixel grid, (pixel - zero_point) * scale: quantized to the input's grid, as the
     schema has it, that is the pixel again, which is also what readers give a uint8 input that leave out both steps.
@@ -98,17 +99,17 @@ def with_labels(content: bytes, labels: Sequence[str]) -> bytes:
 
 def _image(builder: flatbuffers.Builder, program: Program) -> int:
     """TensorMetadata of the picture."""
-    _, height, width, _ = nhwc(program.image.shape)
+    _, height, width, channels = nhwc(program.image.shape)
     builder.StartObject(2)
     builder.PrependUint32Slot(0, width, 0)
     builder.PrependUint32Slot(1, height, 0)
-    properties = _table(builder, {1: builder.EndObject()}, {0: RGB})
+    properties = _table(builder, {1: builder.EndObject()}, {0: COLOUR_SPACES[channels]})
     grid = program.pixels
     parameters = {0: _floats(builder, [grid.zero_point]), 1: _floats(builder, [1.0 / grid.scale])}
     dimensions = [builder.CreateString(name) for name in ("batch", "height", "width", "channels")]
     fields = {
         0: builder.CreateString(IMAGE),
-        1: builder.CreateString(PIXELS),
+        1: builder.CreateString(PIXELS[channels]),
         2: _vector(builder, dimensions),
         3: _union(builder, PICTURE, properties),
         4: _vector(builder, [_union(builder, NORMALISATION, _table(builder, parameters))]),

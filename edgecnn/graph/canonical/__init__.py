@@ -1,6 +1,6 @@
 """Any classifier's ONNX graph -> the canonical fp32 graph: the few operations that quantize/ and formats/ know.
 
-    image: uint8 [N, H, W, 3] -> DequantizeLinear(1/128, 128) -> Transpose -> the network -> logits: float32 [N, K]
+    image: uint8 [N, H, W, C] -> DequantizeLinear(1/128, 128) -> Transpose -> the network -> logits: float32 [N, K]
 
 Conv and Gemm always carry a bias, Gemm is x @ W.T + b; batch norm and padding are folded; margins are explicit; global
 pools stand as GlobalAveragePool or ReduceMax; channels are cut by Slice and shuffled by Reshape, Transpose, Reshape; a
