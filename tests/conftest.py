@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import cv2
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import settings
 
 from edgecnn.data import DataSpec, open_dataset
+from edgecnn.data.sources import fashion_mnist
 from edgecnn.data.sources.cifar10 import SOURCE
 from tests.virtual_pi import virtual_pi as virtual_pi  # one fixture for all modules, not one for each
 
@@ -23,6 +25,18 @@ def cifar10_dir() -> Path:
     folder = SOURCE.locate(None)
     if folder is None:
         pytest.skip("needs the full CIFAR-10: set EDGECNN_DATA to the folder that holds cifar-10-batches-bin")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def fashion_mnist_dir() -> Path:
+    """The folder of the full Fashion-MNIST; without it the test is skipped, with the reason, or fails where CI is set:
+    a Debian package has it.
+    """
+    folder = fashion_mnist.SOURCE.locate(None)
+    if folder is None:
+        reason = f"needs the full Fashion-MNIST: {fashion_mnist.SOURCE.how_to_get}"
+        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
     return folder
 
 

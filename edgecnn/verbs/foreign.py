@@ -109,9 +109,16 @@ def network_of_module(module: nn.Module, told: Told, message: Callable[[str], No
     pictures = told.pictures(told.size, channels, message)
     evaluated = pictures.images[:EVALUATED]
     message(f"tracing {type(module).__name__}")
+    try:
+        with torch.inference_mode():
+            logits = module(torch.from_numpy(normalised(evaluated, wants))).numpy()
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0]
+        raise UsageError(
+            f"{type(module).__name__} takes no pictures of {told.size[0]}x{told.size[1]} with {channels} channels, as "
+            f"many as mean and std have numbers ({reason})"
+        ) from error
     graph = trace(module, channels, *told.size)
-    with torch.inference_mode():
-        logits = module(torch.from_numpy(normalised(evaluated, wants))).numpy()
     return _network(graph, logits, told, pictures, wants, told.name or type(module).__name__.lower(), {})
 
 

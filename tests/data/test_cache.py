@@ -46,9 +46,9 @@ def decodes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     seen: list[str] = []
     load = pixels.load
 
-    def counted(path: Path, height: int, width: int, resize: str) -> pixels.Image:
+    def counted(path: Path, height: int, width: int, resize: str, channels: int) -> pixels.Image:
         seen.append(path.name)
-        return load(path, height, width, resize)
+        return load(path, height, width, resize, channels)
 
     monkeypatch.setattr(pixels, "load", counted)
     return seen

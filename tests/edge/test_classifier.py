@@ -50,7 +50,8 @@ def test_axes(
         (ports((1, 3, 0, 0)), None, UsageError, "--input-size"),
         (ports((1, 3, 8, 8), "float32"), None, UsageError, "--mean and --std"),
         (ports((1, 8, 8, 3)), HALF, UsageError, "leave out --mean and --std"),
-        (ports((1, 8, 8, 1)), None, UnusableFile, "pictures are"),
+        (ports((1, 8, 8, 2)), None, UnusableFile, "pictures are"),
+        (ports((1, 8, 8, 1), "float32"), HALF, UsageError, "1 channel; mean and std are one number for each, not 3"),
         (ports((1, 8, 8)), None, UnusableFile, "pictures are"),
         (ports((1, 8, 8, 3), "int64"), None, UnusableFile, "int64"),
         (Ports((), (LOGITS,)), None, UnusableFile, "0 inputs"),
@@ -85,6 +86,27 @@ def test_values(
     np.testing.assert_allclose(encoded.ravel(), expected, rtol=1e-3, atol=0.51 if scale == 2.0 else 1e-3)
 
 
+@pytest.mark.parametrize(
+    ("shape", "layout", "channels"),
+    [
+        ((1, 28, 28, 1), "NHWC", 1),
+        ((1, 1, 28, 28), "NCHW", 1),
+        ((1, 3, 28, 1), "NCHW", 3),  # three channels of one column, rather than grey of three rows
+        ((1, 1, 28, 3), "NHWC", 3),
+    ],
+)
+def test_grey_or_colour(shape: tuple[int, ...], layout: str, channels: int) -> None:
+    found = picture_input(FILE, ports(shape), None)
+    assert (found.layout, found.channels) == (layout, channels)
+
+
+def test_a_grey_picture_is_normalised_by_its_one_mean() -> None:
+    given = picture_input(FILE, ports((1, 1, 1, 2), "float32"), Normalisation((0.5,), (0.25,)), "NCHW")
+    encoded = given.encode(np.array([[[[0], [255]]]], np.uint8))
+    assert encoded.shape == (1, 1, 1, 2)
+    assert encoded.ravel().tolist() == [-2.0, 2.0]
+
+
 def test_planes() -> None:
     encoded = PictureInput(1, 1, 2, "NCHW", "uint8", None).encode(PIXELS)
     assert encoded.shape == (1, 3, 1, 2)
@@ -111,7 +133,10 @@ def test_a_row_a_picture_whatever_the_batch(batch: int, tmp_path: Path) -> None:
     assert rows.argmax(axis=1).tolist() == [min(3, number * 36 // 64) for number in range(7)]
 
 
-@pytest.mark.parametrize(("mean", "std"), [((0.5,), (0.5,)), ((0, 0, 0), (1, 0, 1)), ((0, 0, np.nan), (1, 1, 1))])
+@pytest.mark.parametrize(
+    ("mean", "std"),
+    [((0.5,) * 2, (0.5,) * 2), ((0.5,), (0.5,) * 3), ((0, 0, 0), (1, 0, 1)), ((0, 0, np.nan), (1, 1, 1))],
+)
 def test_normalisations_that_make_no_sense(mean: tuple[float, ...], std: tuple[float, ...]) -> None:
     with pytest.raises(UsageError):
         Normalisation(mean, std)

@@ -342,6 +342,54 @@ def test_every_size_comes_out(resize: str, height: int, width: int) -> None:
         assert (fitted == 77).any()
 
 
+# --- grey and colour --------------------------------------------------------------------------------------------------
+
+
+def colours(height: int, width: int) -> NDArray[np.uint8]:
+    return np.random.default_rng(3).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def test_grey_is_bt601_to_half_a_step() -> None:
+    image = colours(64, 64)
+    grey = pixels.fit(image, 64, 64, "crop", 1)
+    assert (grey.shape, grey.dtype, grey.flags.c_contiguous) == ((64, 64, 1), np.uint8, True)
+    exact = image @ np.array([0.299, 0.587, 0.114])
+    assert np.abs(grey[..., 0] - exact).max() <= 0.51
+    pillow = np.asarray(Image.fromarray(image).convert("L"), np.int16)
+    assert np.abs(grey[..., 0] - pillow).max() <= 1
+
+
+def test_grey_in_three_channels_is_that_grey() -> None:
+    grey = np.arange(256, dtype=np.uint8).reshape(16, 16, 1)
+    assert np.array_equal(pixels.with_channels(np.repeat(grey, 3, axis=2), 1), grey)
+    assert np.array_equal(pixels.with_channels(grey, 3), np.repeat(grey, 3, axis=2))
+    assert pixels.with_channels(grey, 1) is grey
+
+
+@pytest.mark.parametrize("resize", pixels.RESIZE_RULES)
+@pytest.mark.parametrize(("height", "width"), [(20, 30), (7, 9), (33, 70), (40, 12), (24, 48)])
+def test_one_channel_is_resized_as_each_of_three(resize: str, height: int, width: int) -> None:
+    grey = np.random.default_rng(4).integers(0, 256, (24, 48, 1), np.uint8)
+    alone = pixels.fit(grey, height, width, resize, 1)
+    assert alone.shape == (height, width, 1)
+    assert np.array_equal(alone, pixels.fit(np.repeat(grey, 3, axis=2), height, width, resize, 1))
+    assert np.array_equal(np.repeat(alone, 3, axis=2), pixels.fit(grey, height, width, resize))
+
+
+def test_colour_becomes_grey_after_it_was_resized() -> None:
+    image = colours(40, 60)
+    small = pixels.fit(image, 10, 15, "stretch")
+    assert np.array_equal(pixels.fit(image, 10, 15, "stretch", 1), pixels.with_channels(small, 1))
+    buffer = np.zeros((10, 15, 1), np.uint8)
+    pixels.fit_into(buffer, image, "stretch")
+    assert np.array_equal(buffer, pixels.with_channels(small, 1))
+
+
+def test_a_grey_letterbox_has_the_same_border() -> None:
+    boxed = pixels.fit(colours(10, 40), 20, 20, "letterbox", 1)
+    assert set(boxed[:7].ravel()) == {128}
+
+
 def test_an_unknown_rule_names_the_nearest() -> None:
     with pytest.raises(UsageError, match="no resize rule 'letterbx'; did you mean 'letterbox'"):
         pixels.fit(np.zeros((4, 4, 3), np.uint8), 4, 4, "letterbx")

@@ -231,6 +231,20 @@ def test_seed_epoch_and_step_decide_everything_and_torch_has_no_say() -> None:
     assert np.array_equal(pictures.images, noise(24, 32, 32).images), "the pictures in memory stay as they are"
 
 
+@pytest.mark.parametrize("name", AUGMENTATIONS)
+def test_grey_pictures_are_changed_as_colour_is_of_which_each_channel_is_that_grey(name: str) -> None:
+    grey = noise(12, 28, 28).images[..., :1]
+    found, alike, plain = (
+        Loader(Pictures(np.ascontiguousarray(images), np.arange(12) % 10, tuple(map(str, range(12)))), 10, names, CPU)
+        .load(batch_of(np.arange(12), 12, 1, 2, 0))[0]
+        .numpy()
+        for images, names in ((grey, (name,)), (np.repeat(grey, 3, axis=3), (name,)), (grey, ()))
+    )
+    assert found.shape == (12, 1, 28, 28)
+    assert not np.array_equal(found, plain), "it does something"
+    np.testing.assert_allclose(found[:, 0], alike[:, 0], atol=1.01 / 128)
+
+
 @pytest.mark.parametrize("names", [(), ("crop", "flip"), AUGMENTATIONS], ids=["none", "usual", "all"])
 @pytest.mark.parametrize("world", [2, 3])
 def test_the_shares_of_several_processes_are_the_batch_of_one(names: tuple[str, ...], world: int) -> None:

@@ -178,6 +178,9 @@ def test_from_the_command_line(file: Path, tmp_path: Path) -> None:
 # --- what is refused --------------------------------------------------------------------------------------------------
 
 
+GREY = np.zeros((4, 32, 32, 1), np.uint8)
+
+
 def asked(**changed: Any) -> dict[str, Any]:
     return {"input_size": SIZE, "calibration": bundled("train").images[:16], "mean": MEAN, "std": STD, **changed}
 
@@ -188,7 +191,9 @@ def asked(**changed: Any) -> dict[str, Any]:
         ({"mean": None}, "say what pixels it wants with mean and std"),
         ({"mean": (124.0, 117.0, 104.0)}, "divide by 255"),
         ({"std": (0.2, 0.0, 0.2)}, "std above 0"),
-        ({"mean": (0.5,), "std": (0.5,)}, "takes 3 channels"),
+        ({"mean": (0.5,), "std": (0.5,)}, r"uint8 \[N, 32, 32, 1\] grey, got uint8 \[16, 32, 32, 3\]"),
+        ({"mean": (0.5,), "std": (0.5,), "calibration": GREY}, "takes no pictures of 32x32 with 1 channels"),
+        ({"mean": (0.5, 0.5), "std": (0.5, 0.5)}, r"three numbers each \(RGB\) or one \(grey\), got 2"),
         ({"calibration": None}, "give some hundred with --calibration"),
         ({"calibration": np.zeros((4, 32, 32, 3), np.float32)}, "images must be uint8"),
         ({"calibration": np.zeros((4, 16, 32, 3), np.uint8)}, r"uint8 \[N, 32, 32, 3\]"),

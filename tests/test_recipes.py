@@ -1,0 +1,54 @@
+"""The packaged recipes for grey pictures: as many parameters and multiply-adds as are counted by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from edgecnn.recipe import load_recipe
+from edgecnn.verbs.inspect import inspect
+from edgecnn.verbs.recipes import plan_network
+
+RECIPES = Path(__file__).parents[1] / "recipes"
+
+
+def conv(kernel: int, given: int, filters: int, side: int) -> tuple[int, int]:
+    """(parameters, multiply-adds): F * (K*K*C) + F and H*W * K*K*C * F."""
+    return filters * kernel * kernel * given + filters, side * side * kernel * kernel * given * filters
+
+
+def dense(given: int, units: int) -> tuple[int, int]:
+    return given * units + units, given * units
+
+
+COUNTS = {
+    "mnist_cnn": (896_906, [conv(3, 1, 32, 28), conv(3, 32, 64, 28), conv(3, 64, 128, 14), dense(6272, 128)]),
+    "mnist_dense": (101_770, [dense(784, 128)]),
+    "lenet5_mnist": (61_706, [conv(5, 1, 6, 28), conv(5, 6, 16, 10), dense(400, 120), dense(120, 84)]),
+}
+"""What is said of each, and its layers before the last."""
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_counts(name: str) -> None:
+    expected, layers = COUNTS[name]
+    layers = [*layers, dense(84 if name == "lenet5_mnist" else 128, 10)]
+    record = inspect(RECIPES / f"{name}.yaml")
+    assert record.params == expected == sum(params for params, _ in layers)
+    assert record.macs == sum(macs for _, macs in layers)
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_the_module_has_as_many_and_takes_grey(name: str) -> None:
+    recipe = load_recipe(RECIPES / f"{name}.yaml")
+    module = plan_network(recipe.model, (1, 28, 28), 10).build().eval()
+    assert sum(value.numel() for value in module.parameters()) == COUNTS[name][0]
+    assert module(torch.zeros(2, 1, 28, 28)).shape == (2, 10)
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_digits_in_the_place_of_clothes(name: str) -> None:
+    recipe = load_recipe(RECIPES / f"{name}.yaml", {"data.source": "mnist"})
+    assert (recipe.data.source, recipe.input.channels) == ("mnist", 1)
