@@ -84,7 +84,8 @@ def _followed(name: str, module: nn.Module, shape: tuple[int, int, int]) -> tupl
         seen = dict(_values(graph, torch.empty(1, *shape)))
     except (RuntimeError, ValueError, AssertionError) as error:
         reason = str(error).strip().splitlines()[0]
-        raise UsageError(f"torchvision's {name} does not take pictures of {shape[1]}x{shape[2]}: {reason}") from error
+        what = "grey pictures" if shape[0] == 1 else "pictures"
+        raise UsageError(f"torchvision's {name} does not take {what} of {shape[1]}x{shape[2]}: {reason}") from error
     return tuple(_steps(graph, tracer.node_to_qualname, seen, shape))
 
 

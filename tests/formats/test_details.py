@@ -49,11 +49,11 @@ lines = st.text(st.characters(exclude_categories=["Cs"]), max_size=12).filter(la
 labels = lines.map(lambda text: "".join(text.splitlines()))
 
 
-def graph_of(int8: bool = False) -> Graph:
-    net = Net(np.random.default_rng(3), 6, 6)
+def graph_of(int8: bool = False, channels: int = 3) -> Graph:
+    net = Net(np.random.default_rng(3), 6, 6, channels=channels)
     net.dense(net.flatten(net.relu6(net.conv("x", "stem", 5, (3, 3), (2, 2), (0, 0, 1, 1)), "act")), "classifier", 2)
     graph = net.canonical()
-    return quantize(graph, pictures(np.random.default_rng(1), 8, 6, 6)) if int8 else graph
+    return quantize(graph, pictures(np.random.default_rng(1), 8, 6, 6, channels)) if int8 else graph
 
 
 GRAPHS = {"fp32": graph_of(), "int8": graph_of(int8=True)}
@@ -282,6 +282,27 @@ def test_a_scale_alone_and_numbers_that_are_none(tmp_path: Path) -> None:
     assert (found["mean"], found["std"]) == ("0.0", "1.0")
     for bad in ("0", "nan", "many"):
         assert "std" not in find_format("openvino").details(foreign_ir(tmp_path / "a.xml", scale_values=bad))
+
+
+@pytest.mark.parametrize("int8", [False, True])
+def test_a_grey_picture_is_called_so(int8: bool, tmp_path: Path) -> None:
+    import openvino
+
+    for form in FORMATS.values():
+        form.write(graph_of(int8, 1), tmp_path / form.name, SAID)
+        assert form.details(tmp_path / form.name / form.model)["resize"] == "letterbox"
+    model = onnx.load(tmp_path / "onnx" / find_format("onnx").model)
+    assert {entry.key: entry.value for entry in model.metadata_props}["Image.BitmapPixelFormat"] == "Gray8"
+    assert "grey" in model.graph.input[0].doc_string
+    ir = openvino.Core().read_model(tmp_path / "openvino" / find_format("openvino").model)
+    assert "reverse_input_channels" not in ir.get_rt_info("model_info").value
+    assert "grey" in ir.get_rt_info(["edgecnn", "input"]).value
+    content = metadata._read_entries(schema.Model.GetRootAs((tmp_path / "tflite/model.tflite").read_bytes()))
+    (image,) = metadata._Fields.root(content[metadata.STANDARD]).tables(3)[0].tables(2)
+    picture = image.table(3)
+    assert picture is not None
+    assert picture.byte(0) == 2, "GRAYSCALE of metadata_schema.fbs"
+    assert "grey" in image.text(1)
 
 
 @pytest.mark.parametrize("precision", GRAPHS)

@@ -25,6 +25,7 @@ from edgecnn.metrics import softmax
 from edgecnn.packaged import find_model
 from tests.environments import make_environment, run_script
 from tests.formats.test_details import float_input
+from tests.graph.small_nets import Net
 
 pytestmark = pytest.mark.slow
 
@@ -87,6 +88,7 @@ print(json.dumps({
     "kinds": kinds == [names[0].ImageProperties, names[0].FeatureProperties, names[1].NormalizationOptions,
                        names[2].TENSOR_AXIS_LABELS],
     "rgb": image.content.contentProperties.colorSpace == fb.ColorSpaceType.RGB,
+    "grey": image.content.contentProperties.colorSpace == fb.ColorSpaceType.GRAYSCALE,
     "normalisation": [list(map(float, unit.options.mean)), list(map(float, unit.options.std))],
     "range": [list(map(float, image.stats.min)), list(map(float, image.stats.max))],
 }))
@@ -206,9 +208,19 @@ def test_mediapipe_s_schema_reads_our_metadata(mediapipe: Path) -> None:
         "size": [32, 32],
         "kinds": True,
         "rgb": True,
+        "grey": False,
         "normalisation": [[128.0], [128.0]],
         "range": [[0.0], [255.0]],
     }
+
+
+def test_mediapipe_s_schema_reads_that_a_picture_is_grey(mediapipe: Path, tmp_path: Path) -> None:
+    net = Net(np.random.default_rng(3), 28, 28, channels=1)
+    net.dense(net.flatten("x"), "classifier", 2)
+    form = find_format("tflite")
+    form.write(net.canonical(), tmp_path, {"labels": labels_text(["a", "b"])})
+    read = run_script(mediapipe, READ_SCHEMA, tmp_path / form.model)
+    assert (read["grey"], read["rgb"], read["size"]) == (True, False, [28, 28])
 
 
 def test_we_read_metadata_of_mediapipe_s_schema(mediapipe: Path, tmp_path: Path) -> None:

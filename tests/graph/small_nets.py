@@ -30,27 +30,29 @@ def same(size: Sequence[int], window: Sequence[int], stride: Sequence[int]) -> M
     return totals[0] // 2, totals[1] // 2, totals[0] - totals[0] // 2, totals[1] - totals[1] // 2
 
 
-def pictures(rng: np.random.Generator, count: int, height: int, width: int) -> Array:
-    """uint8 [count, height, width, 3]: each with a colour and a contrast of its own, so that means differ too."""
-    colour = rng.uniform(0, 255, (count, 1, 1, 3))
+def pictures(rng: np.random.Generator, count: int, height: int, width: int, channels: int = 3) -> Array:
+    """uint8 [count, height, width, channels]: each with its own colour and contrast, so that means differ too."""
+    colour = rng.uniform(0, 255, (count, 1, 1, channels))
     contrast = rng.uniform(0, 1, (count, 1, 1, 1))
-    return np.clip(colour + contrast * rng.uniform(-160, 160, (count, height, width, 3)), 0, 255).astype(np.uint8)
+    return np.clip(colour + contrast * rng.uniform(-160, 160, (count, height, width, channels)), 0, 255).astype(
+        np.uint8
+    )
 
 
 class Net:
     """A network under construction. Each method adds an operation behind a value and returns the new value's name.
 
-    The last one added is the output. `x` is the float picture [batch, 3, height, width].
+    The last one added is the output. `x` is the float picture [batch, channels, height, width].
     """
 
-    def __init__(self, rng: np.random.Generator, height: int, width: int, batch: int = 1) -> None:
+    def __init__(self, rng: np.random.Generator, height: int, width: int, batch: int = 1, channels: int = 3) -> None:
         self.rng = rng
         self.probabilities = False
         """Whether the canonical form ends in a softmax."""
         self.nodes: list[Node] = []
         self.constants: dict[str, Array] = {}
         self.steps: list[tuple[str, Callable[..., torch.Tensor], tuple[str, ...]]] = []
-        self.zeros = {"x": torch.zeros(batch, 3, height, width)}
+        self.zeros = {"x": torch.zeros(batch, channels, height, width)}
 
     def __repr__(self) -> str:
         """What a failing test shows: the picture's shape and each node with its attributes."""

@@ -58,3 +58,5 @@ def test_an_unknown_name_and_a_picture_that_is_too_small() -> None:
         plan_network(Model(torchvision="mobilnet_v2"), (3, 32, 32), 10)
     with pytest.raises(UsageError, match="squeezenet1_1 does not take pictures of 8x8"):
         plan_network(Model(torchvision="squeezenet1_1"), (3, 8, 8), 10)
+    with pytest.raises(UsageError, match="resnet18 does not take grey pictures of 32x32"):
+        plan_network(Model(torchvision="resnet18"), (1, 32, 32), 10)
