@@ -210,6 +210,78 @@ def test_a_module_with_something_missing(module: nn.Module, tmp_path: Path, chan
     assert not (tmp_path / "out").exists()
 
 
+# --- one channel ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def grey_module() -> nn.Module:
+    torch.manual_seed(5)
+    made = nn.Sequential(
+        nn.Conv2d(1, 8, 3, 2, 1), nn.ReLU(), nn.Conv2d(8, 8, 3, 2, 1), nn.ReLU(), nn.Flatten(), nn.Linear(512, 10)
+    )
+    return made.eval()
+
+
+@pytest.fixture(scope="module")
+def grey_pictures() -> Any:
+    return np.ascontiguousarray(bundled("val").images[:64, :, :, 1:2])
+
+
+@pytest.mark.parametrize("as_file", [False, True])
+def test_a_grey_network_of_another_mean(
+    as_file: bool, grey_module: nn.Module, grey_pictures: Any, tmp_path: Path
+) -> None:
+    given: Any = grey_module
+    if as_file:
+        given = tmp_path / "grey.onnx"
+        example = (torch.zeros(1, 1, SIZE, SIZE),)
+        torch.onnx.export(grey_module, example, given, dynamo=False, opset_version=17)
+    made = edgecnn.export(
+        given,
+        input_size=SIZE,
+        calibration=grey_pictures,
+        mean=(0.1307,),
+        std=(0.3081,),
+        int8=True,
+        fp32=True,
+        out=tmp_path / "out",
+    )
+    with torch.inference_mode():
+        planes = torch.from_numpy(grey_pictures).permute(0, 3, 1, 2).float() / 255.0
+        expected = grey_module((planes - 0.1307) / 0.3081).numpy()
+    assert len(made) == 6
+    for one in made:
+        opened = edgecnn.load(one.path)
+        found = opened.values(opened.raw(grey_pictures))
+        tolerance = 1e-4 if one.precision == "fp32" else 0.1
+        assert np.abs(found - expected).max() <= tolerance * np.abs(expected).max(), one.path.name
+        assert (opened.manifest.input.channels, opened.manifest.input.color) == (1, "grey")
+    assert edgecnn.verify(made).passed
+
+
+def test_a_grey_network_and_means_of_three(grey_module: nn.Module, tmp_path: Path) -> None:
+    path = tmp_path / "grey.onnx"
+    torch.onnx.export(grey_module, (torch.zeros(1, 1, SIZE, SIZE),), path, dynamo=False, opset_version=17)
+    with pytest.raises(UsageError, match="takes 1 channels; mean and std are one number for each"):
+        edgecnn.export(path, **asked(calibration=GREY), out=tmp_path / "out")
+
+
+def test_grey_calibration_from_a_folder_of_colours(grey_module: nn.Module, tmp_path: Path) -> None:
+    folder = class_folders(tmp_path / "pictures")
+    made = edgecnn.export(
+        grey_module,
+        input_size=SIZE,
+        calibration=folder / "train",
+        mean=(0.5,),
+        std=(0.5,),
+        targets=["tflite"],
+        int8=True,
+        out=tmp_path / "out",
+    )
+    certificate = edgecnn.verify(made, images=folder / "test")
+    assert certificate.passed, certificate.failures
+
+
 def test_a_module_in_training_mode(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"call module.eval\(\)"):
         edgecnn.export(Small().train(), **asked(), out=tmp_path / "out")
