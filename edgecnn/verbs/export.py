@@ -100,7 +100,7 @@ def export(
     weights_bits replaces the recipe's too, or 8; with 7, no sum saturates on x86 machines without VNNI. activations,
     too, or asymmetric; symmetric ones have zero point 0, which TensorRT wants. heatmap, too: beside each artifact its
     map form, which says where a class is seen. What follows data_dir is for networks from elsewhere only: a run's
-    recipe says it. Calibration is uint8 [N, H, W, 3] or a folder; mean and std are for pixels from 0 to 1. Only train
+    recipe says it. Calibration is uint8 [N, H, W, C] or a folder; mean and std are for pixels from 0 to 1. Only train
     and val pictures are opened. The folder appears whole or not at all. Raises UnusableFile, UsageError, MissingExtra,
     OutOfResources.
     """

@@ -55,7 +55,7 @@ def verify(
 ) -> Certificate:
     """Measure an export and write its certificate beside it.
 
-    The pictures are the test split's, or `images`: uint8 [N, H, W, 3] with classes `labels` [N], or a folder of them in
+    The pictures are the test split's, or `images`: uint8 [N, H, W, C] with classes `labels` [N], or a folder of them in
     folders called as the classes. A network from elsewhere has none but those kept at export. Where classes are
     unknown, the certificate says "parity only". A limit that is passed is a failure in the certificate, not an
     exception. Raises UnusableFile where a file can't be opened at all, MissingExtra without an engine.

@@ -12,6 +12,7 @@ from PIL import Image
 from edgecnn.data import SPLITS, Dataset, DataSpec, fingerprint, open_dataset
 from edgecnn.edge import pixels
 from edgecnn.errors import UnusableFile
+from tests.verbs.small_runs import class_folders
 
 LABELS = ("cat", "dog", "eel")
 
@@ -216,3 +217,21 @@ def test_a_class_that_test_lacks_is_no_error(tmp_path: Path) -> None:
     root = folders(tmp_path, {"train": 5, "test": 2})
     shutil.rmtree(root / "test/dog")
     assert opened(root).load("test").classes.tolist() == [0, 0, 2, 2]
+
+
+@pytest.mark.parametrize("where", ["memory", "disk"])
+def test_colour_pictures_for_a_network_that_takes_grey(
+    where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    root = class_folders(tmp_path / "pictures")
+    spec = DataSpec(None, str(root), 0.2, 16, 20, "crop", cache=where, channels=1)
+    for split in ("train", "val", "test"):
+        grey = open_dataset(spec).load(split)
+        folder = root / ("test" if split == "test" else "train")
+        assert grey.images.shape == (len(grey), 16, 20, 1)
+        for name, image in zip(grey.names[:5], grey.images[:5], strict=True):
+            path = next(folder.parent.rglob(name))
+            assert np.array_equal(image, pixels.load(path, 16, 20, "crop", 1))
+    colour = open_dataset(DataSpec(None, str(root), 0.2, 16, 20, "crop", cache=where)).load("val")
+    assert colour.images.shape[3] == 3, "another place in the cache"
