@@ -15,10 +15,12 @@ import numpy as np
 
 from edgecnn.errors import UsageError
 from edgecnn.graph.edit import Array, Graph, Node, Shape, Value
+from edgecnn.graph.islands import Island, island_at
 
 ACTIVATIONS = {"Relu": "relu", "Clip": "relu6"}
+WEIGHTED = ("Conv", "ConvTranspose", "Gemm")
 FUSES_ACTIVATION = ("Conv", "Gemm", "Add")
-MOVES_VALUES = ("MaxPool", "AveragePool", "ReduceMax", "Flatten", "Slice", "ChannelShuffle")
+MOVES_VALUES = ("MaxPool", "AveragePool", "ReduceMax", "Flatten", "Slice", "ChannelShuffle", "Resize", "Gather")
 """Operations whose output lies on their input's grid."""
 GLOBAL_POOLS = ("GlobalAveragePool", "ReduceMax")
 SHIFT = 128
@@ -63,7 +65,7 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Constant:
-    """Weights or a bias: floats, or integers with a scale for each slice along axis 0."""
+    """Weights or a bias: floats, or integers with a scale for each slice along axis 0, that of the filters."""
 
     values: Array
     scales: Array | None = None
@@ -143,7 +145,10 @@ class _Reader:
         for node in self.graph.nodes:
             if node.op in ("QuantizeLinear", "DequantizeLinear") or node.name in self.done:
                 continue
-            if node.op == "Reshape":
+            island = island_at(self.graph, node)
+            if island is not None:
+                self._island(island)
+            elif node.op == "Reshape":
                 self._shuffle(node)
             else:
                 self._operation(node)
@@ -197,8 +202,15 @@ class _Reader:
         groups = {"groups": self.graph.shapes[first.output][1]}
         self.ops.append(Op("ChannelShuffle", last.name, inputs, self._output(last, last, inputs), attributes=groups))
 
+    def _island(self, island: Island) -> None:
+        """Several nodes that are one operation in floats, called after the last of them."""
+        self.done |= {node.name for node in island.nodes}
+        inputs, last = (self.tensors[island.source],), island.last
+        output = self._output(last, last, inputs)
+        self.ops.append(Op(island.type, last.name, inputs, output, attributes=island.attributes))
+
     def _operation(self, node: Node) -> None:
-        inputs = tuple(self.tensors[name] for name in node.inputs if self._constant(name) is None)
+        inputs = tuple(self.tensors[name] for name in node.inputs if name and self._constant(name) is None)
         constants = [c for name in node.inputs if (c := self._constant(name)) is not None]
         last, activation = node, None
         follower = self.graph.only_consumer(node.output, *ACTIVATIONS) if node.op in FUSES_ACTIVATION else None
@@ -206,7 +218,9 @@ class _Reader:
             last, activation = follower, ACTIVATIONS[follower.op]
             self.done.add(follower.name)
         output = self._output(node, last, inputs)
-        weighted = node.op in ("Conv", "Gemm")
+        weighted = node.op in WEIGHTED
+        if node.op == "ConvTranspose":
+            constants[0] = Constant(constants[0].values.swapaxes(0, 1), constants[0].scales)
         if weighted and constants[0].scales is not None and constants[1].scales is None:
             constants[1] = _in_steps(constants[1], constants[0].scales, inputs[0])
         self.ops.append(
@@ -223,7 +237,9 @@ class _Reader:
         )
 
     def _places(self, node: Node) -> dict[str, Any]:
-        """The constants of a Slice over channels."""
+        """The constants of a Slice over channels, or of a Gather of rows or columns."""
+        if node.op == "Gather":
+            return {"places": self.graph.constants[node.inputs[1]].tolist()}
         if node.op != "Slice":
             return {}
         start, end = (int(self.graph.constants[name][0]) for name in node.inputs[1:3])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from edgecnn.graph.edit import Graph
+from edgecnn.graph.islands import inside_islands
 from edgecnn.graph.program import Op
 
 
@@ -15,8 +16,11 @@ def average_by_convolution(graph: Graph) -> None:
     others do, and is not delegated to XNNPACK; OpenVINO counts padding wrongly there. Pools whose margins are not
     counted stay: near the border their weights differ.
     """
+    islands = inside_islands(graph)
     for node in graph.each("AveragePool"):
         attributes = node.attributes
+        if node.name in islands:
+            continue
         if any(attributes["pads"]) and not attributes["count_include_pad"]:
             continue
         channels, (rows, columns) = graph.shapes[node.inputs[0]][1], attributes["kernel_shape"]

@@ -50,6 +50,9 @@ def quantize(graph: Graph, images: Array, weights_bits: int = 8, activations: st
 def _quantize_weights(graph: Graph, op: Op, decided: tuple[Array, Array, Array, Array], signed: bool) -> None:
     node = next(node for node in graph.nodes if node.name == op.name)
     weights, scales, bias, bias_scales = decided
+    turned = op.type == "ConvTranspose"
+    if turned:  # filters lie along the second axis there
+        weights = weights.swapaxes(0, 1)
     for i, kind, values, steps in ((1, "weight", weights, scales), (2, "bias", bias, bias_scales)):
         if signed and kind == "bias":
             node.inputs[i] = graph.constant(f"{op.name}.bias.f", float_bias(bias, bias_scales))
@@ -58,7 +61,7 @@ def _quantize_weights(graph: Graph, op: Op, decided: tuple[Array, Array, Array, 
         if len(steps) == 1:
             steps, attributes = steps.reshape(()), {}
         else:
-            attributes = {"axis": 0}
+            attributes = {"axis": 1 if turned and kind == "weight" else 0}
         inputs = [
             graph.constant(f"{name}.q", values),
             graph.constant(f"{name}.scale", steps),

@@ -17,12 +17,12 @@ import numpy as np
 from onnx import TensorProto
 
 from edgecnn.graph.edit import Array, Graph, Node
-from edgecnn.graph.program import ACTIVATIONS, FUSES_ACTIVATION
+from edgecnn.graph.islands import inside_islands
+from edgecnn.graph.program import ACTIVATIONS, FUSES_ACTIVATION, WEIGHTED
 
 UNTESTED = "symmetric: made for TensorRT, untested on its hardware"
 """What people read of graphs that keep these rules."""
 WEIGHT_MAX = 127
-WEIGHTED = ("Conv", "Gemm")
 JOINS = ("Add", "Mul", "Concat")
 PAIR = ("QuantizeLinear", "DequantizeLinear")
 
@@ -76,11 +76,12 @@ def _weights(graph: Graph) -> Iterator[str]:
 
 
 def _weight_scales(node: Node, given: Node, values: Array, scales: Array) -> Iterator[str]:
-    if scales.size == 1 and (node.op == "Gemm" or len(values) == 1):
+    axis = 1 if node.op == "ConvTranspose" else 0
+    if scales.size == 1 and (node.op == "Gemm" or values.shape[axis] == 1):
         return
     if scales.ndim == 0:
         yield f"the weights of '{node.name}' have one scale, not one for each output channel"
-    elif given.attributes.get("axis", 1) != 0 or len(scales) != len(values):
+    elif given.attributes.get("axis", 1) != axis or len(scales) != values.shape[axis]:
         yield f"the weights of '{node.name}' have {len(scales)} scales along another axis than the output channels'"
 
 
@@ -93,8 +94,14 @@ def _biases(graph: Graph) -> Iterator[str]:
 
 
 def _inputs(graph: Graph) -> Iterator[str]:
-    """What is multiplied by weights is quantized, and so is every input of a sum, a product and a concatenation."""
+    """What is multiplied by weights is quantized, and so is every input of a sum, a product and a concatenation.
+
+    A float island has floats inside.
+    """
+    islands = inside_islands(graph)
     for node in graph.each(*WEIGHTED, *JOINS):
+        if node.name in islands:
+            continue
         taken = node.inputs[:1] if node.op in WEIGHTED else node.inputs
         between = [name for name in taken if name not in graph.constants]
         if node.op in JOINS and len(between) < 2:

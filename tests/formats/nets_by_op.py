@@ -246,6 +246,62 @@ def shuffle(draw: st.DrawFn) -> Net:
 
 
 @st.composite
+def transposed_conv(draw: st.DrawFn) -> Net:
+    """As convolutions of TensorFlow's are turned round, SAME and VALID, and with other margins."""
+    kernel, stride = draw(pairs(1, 5), label="kernel"), draw(pairs(1, 3), label="stride")
+    size, padding = draw(pairs(2, 6), label="size"), draw(st.sampled_from(["same", "valid", "explicit"]))
+    net = start(draw, size)
+    longer = tuple(max(s - k, 0) for k, s in zip(kernel, stride, strict=True)) if padding == "same" else (0, 0)
+    margins = (0, 0, 0, 0)
+    if padding == "same":
+        margins = same((size[0] * stride[0], size[1] * stride[1]), kernel, stride)
+    elif padding == "explicit":
+        most = [min(k - 1, (n - 1) * s + k - 1, 2) // 2 for k, s, n in zip(kernel, stride, size, strict=True)] * 2
+        margins = tuple(draw(st.integers(0, m)) for m in most)
+    gain, filters = draw(st.sampled_from([0.3, 1.0, 4.0])), draw(st.integers(1, 6))
+    given = source(draw, net, draw(st.integers(1, 5)))
+    made = net.transposed_conv(given, "tested", filters, kernel, stride, margins, longer, gain)
+    return finish(net, net.activate(made, draw(ACTIVATIONS)))
+
+
+def _resize(mode: str) -> Callable[..., st.SearchStrategy[Net]]:
+    @st.composite
+    def net_of(draw: st.DrawFn) -> Net:
+        net = start(draw, draw(pairs(2, 7), label="size"))
+        given = source(draw, net, draw(st.integers(1, 6)))
+        return finish(net, net.resize(given, "tested", draw(pairs(1, 4), label="factors"), mode))
+
+    return net_of
+
+
+@st.composite
+def gather(draw: st.DrawFn) -> Net:
+    """Some of the rows, then some of the columns, behind a max pool as fractional pooling has it."""
+    size = draw(pairs(4, 9), label="size")
+    net = start(draw, size)
+    given = net.max_pool(source(draw, net, draw(st.integers(1, 6))), "pool", (2, 2))
+    rows, columns = (sorted(draw(st.sets(st.integers(0, n - 2), min_size=2))) for n in size)
+    return finish(net, net.gather(net.gather(given, "rows", rows, 2), "tested", columns, 3))
+
+
+@st.composite
+def l2_pool(draw: st.DrawFn) -> Net:
+    kernel, stride = draw(pairs(1, 5), label="kernel"), draw(pairs(1, 3), label="stride")
+    size, margins = placed(draw, kernel, stride, ("same", "valid"))
+    net = start(draw, size)
+    return finish(net, net.l2_pool(front(net, draw(st.integers(1, 6))), "tested", kernel, stride, margins))
+
+
+@st.composite
+def stochastic_pool(draw: st.DrawFn) -> Net:
+    kernel, stride = draw(pairs(1, 4), label="kernel"), draw(pairs(1, 3), label="stride")
+    size, _ = placed(draw, kernel, stride, ("valid",))
+    net = start(draw, size)
+    given = net.relu(front(net, draw(st.integers(1, 6))), "front_relu")
+    return finish(net, net.stochastic_pool(given, "tested", kernel, stride))
+
+
+@st.composite
 def batch_norm(draw: st.DrawFn) -> Net:
     """Behind a pool there is nothing to fold it into."""
     net = start(draw, draw(pairs(2, 7), label="size"))
@@ -287,6 +343,12 @@ NETS: dict[str, st.SearchStrategy[Net]] = {
     "concat": concat(),
     "slice": cut_channels(),
     "shuffle": shuffle(),
+    "transposed_conv": transposed_conv(),
+    "resize nearest": _resize("nearest")(),
+    "resize bilinear": _resize("linear")(),
+    "gather": gather(),
+    "l2_pool": l2_pool(),
+    "stochastic_pool": stochastic_pool(),
     "batch_norm": batch_norm(),
     "softmax": softmax(),
 }

@@ -117,6 +117,79 @@ class Net:
             group=groups,
         )
 
+    def transposed_conv(
+        self,
+        source: str,
+        name: str,
+        filters: int,
+        kernel: tuple[int, int],
+        stride: tuple[int, int],
+        margins: Margins = (0, 0, 0, 0),
+        longer: tuple[int, int] = (0, 0),
+        gain: float = 1.0,
+    ) -> str:
+        """`margins` are cut off; `longer` rows and columns that nothing reaches are added at the end."""
+        channels = self.shape(source)[1]
+        spread = gain / np.sqrt(channels * max(1, kernel[0] * kernel[1] // (stride[0] * stride[1])))
+        weights = self.rng.normal(0, spread, (channels, filters, *kernel)).astype(np.float32)
+        bias = self.rng.normal(0, 0.3 * gain, filters).astype(np.float32)
+        w, b = torch.from_numpy(weights), torch.from_numpy(bias)
+        top, left, bottom, right = margins
+
+        def function(x: torch.Tensor) -> torch.Tensor:
+            made = functional.conv_transpose2d(x, w, b, stride, output_padding=longer)
+            return made[:, :, top : made.shape[2] - bottom, left : made.shape[3] - right]
+
+        return self.add_node(
+            "ConvTranspose",
+            name,
+            [source],
+            function,
+            [weights, bias],
+            kernel_shape=list(kernel),
+            strides=list(stride),
+            pads=list(margins),
+            output_padding=list(longer),
+        )
+
+    def resize(self, source: str, name: str, factors: tuple[int, int], mode: str) -> str:
+        def function(x: torch.Tensor) -> torch.Tensor:
+            if mode == "nearest":
+                return x.repeat_interleave(factors[0], 2).repeat_interleave(factors[1], 3)
+            return functional.interpolate(x, scale_factor=factors, mode="bilinear", align_corners=False)
+
+        places = {"nearest": "asymmetric", "linear": "half_pixel"}[mode]
+        more = {"nearest_mode": "floor"} if mode == "nearest" else {}
+        scales = np.array([1, 1, *factors], np.float32)
+        self.constants[f"{name}.scales"] = scales
+        self.add_node("Resize", name, [source], function, mode=mode, coordinate_transformation_mode=places, **more)
+        self.nodes[-1].inputs += ["", f"{name}.scales"]
+        return name
+
+    def gather(self, source: str, name: str, places: Sequence[int], axis: int) -> str:
+        """Rows (axis 2) or columns (axis 3)."""
+        which = torch.tensor(places)
+        return self.add_node(
+            "Gather", name, [source], lambda x: x.index_select(axis, which), [np.array(places, np.int64)], axis=axis
+        )
+
+    def l2_pool(
+        self, source: str, name: str, kernel: tuple[int, int], stride: tuple[int, int], margins: Margins = (0, 0, 0, 0)
+    ) -> str:
+        """The root of the mean of a window's squares."""
+        square = self.add_node("Mul", f"{name}_square", [source, source], torch.mul)
+        mean = self.average_pool(square, f"{name}_mean", kernel, stride, margins)
+        return self.add_node("Sqrt", name, [mean], torch.sqrt)
+
+    def stochastic_pool(self, source: str, name: str, kernel: tuple[int, int], stride: tuple[int, int]) -> str:
+        """The mean of a window weighted by its own values; those below zero count nothing."""
+        least = np.array(1e-6, np.float32)
+        made = self.add_node("Max", f"{name}_positive", [source], lambda x: torch.clamp(x, min=1e-6), [least])
+        square = self.add_node("Mul", f"{name}_square", [made, made], torch.mul)
+        weighted = self.average_pool(square, f"{name}_weighted", kernel, stride)
+        weight = self.average_pool(made, f"{name}_weight", kernel, stride)
+        return self.add_node("Div", name, [weighted, weight], torch.div)
+
     def dense(self, source: str, name: str, units: int, gain: float = 1.0) -> str:
         features = self.shape(source)[1]
         weights = self.rng.normal(0, gain / np.sqrt(features), (units, features)).astype(np.float32)

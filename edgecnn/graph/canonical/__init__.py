@@ -3,8 +3,8 @@
     image: uint8 [N, H, W, C] -> DequantizeLinear(1/128, 128) -> Transpose -> the network -> logits: float32 [N, K]
 
 Conv and Gemm always carry a bias, Gemm is x @ W.T + b; batch norm and padding are folded; margins are explicit; global
-pools stand as GlobalAveragePool or ReduceMax; channels are cut by Slice and shuffled by Reshape, Transpose, Reshape; a
-node and its output are named after the layer. A network that wants other pixels than (pixel - 128) / 128 has a 1x1
+pools stand as GlobalAveragePool or ReduceMax; channels are cut by Slice and shuffled by Reshape, Transpose, Reshape;
+Resize has whole factors; a node and its output are named after the layer. A network that wants other pixels than (pixel - 128) / 128 has a 1x1
 depthwise convolution in front.
 """
 
@@ -29,6 +29,7 @@ from edgecnn.graph.canonical.ends import (
     put_image_in_front,
 )
 from edgecnn.graph.canonical.pools import complete_pool, name_global_pools
+from edgecnn.graph.canonical.resampling import check_gather, complete_transposed_conv, fold_crop, name_resize
 from edgecnn.graph.canonical.tidy import check_activations, drop_what_does_nothing, name_flatten, plain_clip
 from edgecnn.graph.canonical.weighted import complete_conv, complete_dense, fold_affine, fold_batch_norm, fold_pad
 from edgecnn.graph.edit import Graph, from_onnx, to_onnx
@@ -38,12 +39,16 @@ __all__ = ["IMAGE", "IMAGE_SCALE", "IMAGE_ZERO", "LOGITS", "Pixels", "canonical"
 STEPS: tuple[Callable[[Graph], None], ...] = (
     drop_what_does_nothing,
     fold_pad,
+    fold_crop,
     fold_affine,
     fold_batch_norm,
     complete_conv,
+    complete_transposed_conv,
     complete_dense,
     complete_pool,
     name_global_pools,
+    name_resize,
+    check_gather,
     name_slices,
     name_shuffles,
     name_flatten,

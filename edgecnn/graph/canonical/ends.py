@@ -85,7 +85,7 @@ def name_after_layers(graph: Graph) -> None:
         renamed.setdefault(node.output, name)
     for node in graph.nodes:
         for i, kind in ((1, "weight"), (2, "bias")):
-            if node.op in ("Conv", "Gemm"):
+            if node.op in ("Conv", "ConvTranspose", "Gemm"):
                 graph.constants[f"{node.name}.{kind}"] = graph.constants[node.inputs[i]]
                 node.inputs[i] = f"{node.name}.{kind}"
         node.inputs = [renamed.get(name, name) for name in node.inputs]

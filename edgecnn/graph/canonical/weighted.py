@@ -62,7 +62,11 @@ def fold_batch_norm(graph: Graph) -> None:
 def _fold(graph: Graph, node: Node, factor: Array, shift: Array) -> None:
     """Put x * factor + shift, one of each a channel, in the place of a node."""
     before = graph.producer(node.inputs[0])
-    if before is not None and before.op in ("Conv", "Gemm") and graph.only_consumer(before.output, node.op) is node:
+    if (
+        before is not None
+        and before.op in ("Conv", "ConvTranspose", "Gemm")
+        and graph.only_consumer(before.output, node.op) is node
+    ):
         _scale_weights(graph, before, factor, shift)
         graph.bypass(node)
     elif len(graph.shapes[node.inputs[0]]) == 4:
@@ -77,7 +81,8 @@ def _fold(graph: Graph, node: Node, factor: Array, shift: Array) -> None:
 def _scale_weights(graph: Graph, node: Node, factor: Array, shift: Array) -> None:
     weights = graph.constants[node.inputs[1]].astype(np.float64)
     bias = graph.constants[node.inputs[2]].astype(np.float64) if len(node.inputs) > 2 else np.zeros(len(factor))
-    scaled = weights * factor.reshape(-1, *[1] * (weights.ndim - 1))
+    filters_first = (-1, *[1] * (weights.ndim - 1))
+    scaled = weights * factor.reshape((1, -1, 1, 1) if node.op == "ConvTranspose" else filters_first)
     node.inputs = [
         node.inputs[0],
         graph.constant(f"{node.name}.weight", scaled.astype(np.float32)),
