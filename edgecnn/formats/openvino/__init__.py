@@ -48,6 +48,7 @@ class OpenVINOFormat:
             _shift_pixels_once(openvino, model)
         _keep_rounding_before_sums(openvino, model)
         _keep_pools_before_gates(openvino, model)
+        _keep_short_kernels_in_float(openvino, model)
         _name_by_order(model)
         describe(openvino, model, details)
         with tempfile.TemporaryDirectory() as temporary:
@@ -202,6 +203,21 @@ def _keep_pools_before_gates(openvino: Any, model: Any) -> None:
             kept = openvino.opset8.maximum(node.output(0), least)
             for taker in takers:
                 taker.replace_source_output(kept.output(0))
+
+
+def _keep_short_kernels_in_float(openvino: Any, model: Any) -> None:
+    """Stop OpenVINO from computing transposed convolutions in int8 whose kernel is shorter than their stride.
+
+    2026.4.1 then multiplies all channels by the first one's scale. With longer kernels it is right to the step.
+    """
+    for node in model.get_ops():
+        if node.get_type_name() != "ConvolutionBackpropData":
+            continue
+        kernel, strides = node.input_value(1).get_shape()[2:], node.get_attributes()["strides"]
+        if any(k < s for k, s in zip(kernel, strides, strict=True)):
+            least = openvino.opset8.constant(np.finfo(np.float32).min, dtype=np.float32)
+            kept = openvino.opset8.maximum(node.input_value(0), least)
+            node.input(0).replace_source_output(kept.output(0))
 
 
 def _name_by_order(model: Any) -> None:

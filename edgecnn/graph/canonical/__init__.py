@@ -2,10 +2,10 @@
 
     image: uint8 [N, H, W, C] -> DequantizeLinear(1/128, 128) -> Transpose -> the network -> logits: float32 [N, K]
 
-Conv and Gemm always carry a bias, Gemm is x @ W.T + b; batch norm and padding are folded; margins are explicit; global
-pools stand as GlobalAveragePool or ReduceMax; channels are cut by Slice and shuffled by Reshape, Transpose, Reshape;
-Resize has whole factors; a node and its output are named after the layer. A network that wants other pixels than (pixel - 128) / 128 has a 1x1
-depthwise convolution in front.
+Conv and Gemm always carry a bias, Gemm is x @ W.T + b; batch norm and padding are folded; margins are explicit;
+global pools stand as GlobalAveragePool or ReduceMax; channels are cut by Slice and shuffled by Reshape, Transpose,
+Reshape; Resize has whole factors; a node and its output are named after the layer. A network that wants other pixels
+than (pixel - 128) / 128 has a 1x1 depthwise convolution in front.
 """
 
 from __future__ import annotations
