@@ -5,7 +5,7 @@ These only say what may be written; nn/layers/ says what a word means (shape, ar
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -14,6 +14,11 @@ def _pair(value: Any) -> Any:
     return (value, value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
+def _both(value: Any) -> Any:
+    return (value, value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+Ratio = Annotated[float, Field(gt=1.0, le=2.0)]
 Size = Annotated[int, Field(ge=1, le=1024)]
 Count = Annotated[int, Field(ge=1, le=65_536)]
 Pair = Annotated[tuple[Size, Size], BeforeValidator(_pair)]
@@ -26,6 +31,8 @@ class Layer(BaseModel):
     """What every word has: an optional name of its own."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+    nested: ClassVar[tuple[str, ...]] = ()
+    """The keys that hold layers, or lists of them."""
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")] | None = None
 
@@ -60,6 +67,15 @@ class SeparableConv(Conv):
     """A depthwise convolution, then a 1x1 one; as in Keras nothing stands between them."""
 
 
+class TransposedConv(Weighted):
+    """A convolution turned round, which makes a picture `stride` times as large (`same`), or a little larger still."""
+
+    filters: Count
+    kernel: Pair = (3, 3)
+    stride: Pair = (1, 1)
+    padding: Literal["same", "valid"] = "same"
+
+
 class BatchNorm(Layer):
     """Batch normalisation on its own; folded into a neighbour or a 1x1 depthwise convolution at export."""
 
@@ -92,6 +108,36 @@ class GlobalMaxPool(Layer):
     """The largest value of each channel: [C, H, W] -> [C]."""
 
 
+class L2Pool(MaxPool):
+    """The root of the mean of each window's squares, over the pixels that exist; in int8 files a float island."""
+
+
+class StochasticPool(Layer):
+    """While training one value of each window, drawn with the odds of its size; then their mean, so weighted.
+
+    Values below zero are never drawn. In int8 files a float island. Source: arXiv:1301.3557.
+    """
+
+    size: Pair = (2, 2)
+    stride: Pair | None = None
+
+
+class FractionalMaxPool(Layer):
+    """The largest values of 2x2 windows that make a picture `ratio` times smaller, as 1.5 or [1.4, 1.6].
+
+    While training the windows' places are drawn anew for each picture; then they lie evenly. Source: arXiv:1412.6071.
+    """
+
+    ratio: Annotated[tuple[Ratio, Ratio], BeforeValidator(_both)]
+
+
+class Upsample(Layer):
+    """Make a picture `size` times as large, by repeating pixels or on the lines between them."""
+
+    size: Pair = (2, 2)
+    interpolation: Literal["nearest", "bilinear"] = "nearest"
+
+
 class Dropout(Layer):
     """Zero a share `rate` of the values while training."""
 
@@ -111,6 +157,8 @@ class Dense(Weighted):
 class Residual(Layer):
     """Add the input to what `layers` make of it; `shortcut: conv` projects it where the shapes differ."""
 
+    nested: ClassVar[tuple[str, ...]] = ("layers",)
+
     layers: tuple[Any, ...]
     shortcut: Literal["identity", "conv"] = "identity"
     activation: Activation = "linear"
@@ -129,6 +177,26 @@ class InvertedResidual(Layer):
     activation: Activation = "relu6"
 
 
+class Concat(Layer):
+    """What each branch makes of the same input, one behind the other along the channels; an empty branch passes it on."""
+
+    nested: ClassVar[tuple[str, ...]] = ("branches",)
+
+    branches: Annotated[tuple[tuple[Any, ...], ...], Field(min_length=2, max_length=64)]
+
+
+class SqueezeExcite(Layer):
+    """Weight each channel by a gate, made of all channels' means by two 1x1 convolutions (arXiv:1709.01507).
+
+    Between them are `filters` values, or one `ratio`-th of the channels.
+    """
+
+    ratio: Annotated[int, Field(ge=1, le=1024)] = 4
+    filters: Count | None = None
+    activation: Activation = "relu"
+    gate: Literal["sigmoid", "hard_sigmoid"] = "hard_sigmoid"
+
+
 WORDS: dict[str, type[Layer]] = {
     "conv": Conv,
     "depthwise_conv": DepthwiseConv,
@@ -145,6 +213,13 @@ WORDS: dict[str, type[Layer]] = {
     "dense": Dense,
     "residual": Residual,
     "inverted_residual": InvertedResidual,
+    "concat": Concat,
+    "squeeze_excite": SqueezeExcite,
+    "transposed_conv": TransposedConv,
+    "upsample": Upsample,
+    "l2_pool": L2Pool,
+    "stochastic_pool": StochasticPool,
+    "fractional_max_pool": FractionalMaxPool,
 }
 
 KINDS: dict[type[Layer], str] = {model: word for word, model in WORDS.items()}

@@ -14,7 +14,7 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from edgecnn.errors import Problem, RecipeError, UnusableFile, nearest
-from edgecnn.recipe.layers import KINDS, WORDS, Layer, Residual
+from edgecnn.recipe.layers import KINDS, WORDS, Layer
 from edgecnn.recipe.schema import Recipe
 
 Place = tuple[str | int, ...]
@@ -61,10 +61,14 @@ def dump_recipe(recipe: Recipe) -> str:
 
 def _written(layer: Layer) -> Any:
     word = KINDS[type(layer)]
-    values = layer.model_dump(mode="json", exclude_defaults=True, exclude={"layers"})
-    if isinstance(layer, Residual):
-        values["layers"] = [_written(inner) for inner in layer.layers]
+    values = layer.model_dump(mode="json", exclude_defaults=True, exclude=set(layer.nested))
+    for key in layer.nested:
+        values[key] = _written_inside(getattr(layer, key))
     return {word: values} if values else word
+
+
+def _written_inside(value: Any) -> Any:
+    return _written(value) if isinstance(value, Layer) else [_written_inside(item) for item in value]
 
 
 def _parse(path: Path) -> CommentedMap:
@@ -158,6 +162,20 @@ def _read_layers(items: Any, place: Place, positions: Positions, problems: list[
     return tuple(layer for layer in read if layer is not None)
 
 
+def _read_nested(
+    word: str, key: str, items: Any, place: Place, positions: Positions, problems: list[Problem]
+) -> tuple[Any, ...]:
+    """The layers of a block, or of each branch of one; an empty branch has none."""
+    if key != "branches":
+        return _read_layers(items, place, positions, problems)
+    if not isinstance(items, Sequence) or isinstance(items, str):
+        problems.append(Problem(positions.of(place), f"'{word}' takes a list of branches, each a list of layers"))
+        return ()
+    return tuple(
+        () if branch == [] else _read_layers(branch, (*place, i), positions, problems) for i, branch in enumerate(items)
+    )
+
+
 def _read_layer(item: Any, place: Place, positions: Positions, problems: list[Problem]) -> Layer | None:
     word: Any
     values: Any
@@ -178,8 +196,8 @@ def _read_layer(item: Any, place: Place, positions: Positions, problems: list[Pr
         problems.append(Problem(positions.of(place), f"'{word}' takes named values, such as {word}: {{...}}"))
         return None
     plain = _plain(values)
-    if WORDS[word] is Residual:
-        plain["layers"] = _read_layers(values.get("layers"), (*place, "layers"), positions, problems)
+    for key in WORDS[word].nested:
+        plain[key] = _read_nested(word, key, values.get(key), (*place, key), positions, problems)
     try:
         return WORDS[word].model_validate(plain)
     except ValidationError as error:
