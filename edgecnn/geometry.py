@@ -6,8 +6,11 @@ Source: tensorflow.org/api_docs/python/tf/nn, "Notes on padding".
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 
 Pair = tuple[int, int]
+Pace = tuple[int | Fraction, int | Fraction]
+"""Strides, rows and columns; those of what makes a picture n times as large are 1/n."""
 
 
 @dataclass(frozen=True)

@@ -151,5 +151,5 @@ def _fitting(console: Console, tables: Sequence[Table]) -> Table:
     return tables[-1]
 
 
-def _shape(shape: Sequence[int]) -> str:
-    return "x".join(str(size) for size in shape)
+def _shape(shape: Sequence[float]) -> str:
+    return "x".join(f"{size:.4g}" if isinstance(size, float) else str(size) for size in shape)

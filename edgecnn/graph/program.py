@@ -19,7 +19,7 @@ from edgecnn.graph.islands import Island, island_at
 
 ACTIVATIONS = {"Relu": "relu", "Clip": "relu6"}
 WEIGHTED = ("Conv", "ConvTranspose", "Gemm")
-FUSES_ACTIVATION = ("Conv", "Gemm", "Add")
+FUSES_ACTIVATION = (*WEIGHTED, "Add")
 MOVES_VALUES = ("MaxPool", "AveragePool", "ReduceMax", "Flatten", "Slice", "ChannelShuffle", "Resize", "Gather")
 """Operations whose output lies on their input's grid."""
 GLOBAL_POOLS = ("GlobalAveragePool", "ReduceMax")

@@ -40,7 +40,7 @@ class FileLayer:
     params: int
     macs: int
     receptive_field: tuple[int, int]
-    stride: tuple[int, int]
+    stride: tuple[float, float]
     activation_bytes_int8: int
     activation_bytes_fp32: int
     dtype: str
@@ -153,7 +153,7 @@ def _layers(view: View) -> tuple[FileLayer, ...]:
                 params=operation.params,
                 macs=operation.macs,
                 receptive_field=field.size,
-                stride=field.jump,
+                stride=field.pace,
                 activation_bytes_int8=taken.int8,
                 activation_bytes_fp32=taken.fp32,
                 dtype=made.dtype if made else "unknown",

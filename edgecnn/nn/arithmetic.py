@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from edgecnn.geometry import Margins, Pair
+from edgecnn.geometry import Margins, Pace, Pair
 
 NO_MARGINS = Margins(0, 0, 0, 0)
 
@@ -47,11 +47,11 @@ class Given:
     params: int
     macs: int
     window: Pair | None
-    stride: Pair
+    stride: Pace
     sees_before: Pair
-    jump_before: Pair
+    jump_before: Pace
     sees: Pair
-    jump: Pair
+    jump: Pace
 
 
 class Arithmetic(Protocol):
@@ -153,6 +153,31 @@ class Convolving(Sliding):
 
 
 @dataclass(frozen=True)
+class Transposing:
+    """A transposed convolution: each value of the input spreads over K*K of the output, S apart."""
+
+    kernel: Pair
+    stride: Pair
+    padding: str
+    bias: bool = True
+    batch_norm: bool = False
+
+    def formulas(self, given: Given) -> Iterator[Formula]:
+        """F filters of K*K*C weights, each used at every place of the input."""
+        for i, axis in enumerate(("rows", "columns")):
+            size, out, k, s = given.input[1 + i], given.output[1 + i], self.kernel[i], self.stride[i]
+            if self.padding == "same":
+                yield Formula(f"output {axis}", "in*S", f"{size}*{s}", str(out))
+            else:
+                yield Formula(f"output {axis}", "(in - 1)*S + K", f"({size} - 1)*{s} + {k}", str(out))
+        (rows, columns), (channels, height, width) = self.kernel, given.input
+        filters, square = given.output[0], "K*K" if rows == columns else "Kh*Kw"
+        more, numbers = _more("F", str(filters), self.bias, self.batch_norm), f"{rows}*{columns}*{channels}"
+        yield Formula("parameters", f"F*({square}*C){more[0]}", f"{filters}*({numbers}){more[1]}", str(given.params))
+        yield Formula("MACs", f"in*in*{square}*C*F", f"{height}*{width}*{numbers}*{filters}", str(given.macs))
+
+
+@dataclass(frozen=True)
 class Separated:
     """A depthwise convolution and then a pointwise one. `between`: what the first gives to the second."""
 
@@ -240,12 +265,15 @@ def _field(given: Given) -> Iterator[Formula]:
         name = "" if all(pair[0] == pair[1] for pair in _squares(given)) else f", {axis}"
         if given.window is not None:
             numbers = f"{given.sees_before[i]} + ({given.window[i]} - 1)*{given.jump_before[i]}"
-            yield Formula(f"receptive field{name}", "r + (K - 1)*j", numbers, str(given.sees[i]))
+            letters = "r + (K - 1)*j"
+            if (given.window[i] - 1) * given.jump_before[i] % 1:
+                letters, numbers = f"ceil({letters})", f"ceil({numbers})"
+            yield Formula(f"receptive field{name}", letters, numbers, str(given.sees[i]))
         numbers = f"{given.jump_before[i]}*{given.stride[i]}"
         yield Formula(f"stride{name}", "j*S", numbers, str(given.jump[i]))
 
 
-def _squares(given: Given) -> tuple[Pair, ...]:
+def _squares(given: Given) -> tuple[Pace, ...]:
     return given.window or (1, 1), given.stride, given.sees_before, given.jump_before, given.sees, given.jump
 
 

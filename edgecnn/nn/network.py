@@ -115,7 +115,11 @@ def _steps(prefix: str, layers: Sequence[tuple[str, Plan]], value: _Value) -> tu
     """Layers one after the other from `value` on, and what the last of them makes."""
     steps: list[Step] = []
     for name, plan in layers:
-        made, value = _block(f"{prefix}{name}", plan, value) if plan.inner else _layer(f"{prefix}{name}", plan, value)
+        path = f"{prefix}{name}"
+        if plan.branches:
+            made, value = _joined(path, plan, value)
+        else:
+            made, value = _block(path, plan, value) if plan.inner else _layer(path, plan, value)
         steps += made
     return steps, value
 
@@ -126,11 +130,27 @@ def _block(path: str, plan: Plan, value: _Value) -> tuple[list[Step], _Value]:
     if plan.shortcut is not None:
         made, skipped = _layer(f"{path}/shortcut", plan.shortcut, value)
         steps += made
-    if not plan.adds:
+    if not (plan.adds or plan.gates):
         return steps, body
-    name = f"{path}/add"
-    steps.append(Step(name, "add", (body.name, skipped.name), body.shape, plan.output, 0, 0, body.field, body.field))
-    return steps, _Value(name, plan.output, body.field)
+    kind = "add" if plan.adds else "mul"
+    return _meeting(f"{path}/{kind}", kind, plan, steps, [body, skipped])
+
+
+def _joined(path: str, plan: Plan, value: _Value) -> tuple[list[Step], _Value]:
+    steps: list[Step] = []
+    ends: list[_Value] = []
+    for number, branch in enumerate(plan.branches, start=1):
+        made, end = _steps(f"{path}/branch{number}/", branch, value)
+        steps += made
+        ends.append(end)
+    return _meeting(path, plan.type, plan, steps, ends)
+
+
+def _meeting(name: str, kind: str, plan: Plan, steps: list[Step], ends: list[_Value]) -> tuple[list[Step], _Value]:
+    """The last step of a block, where several values meet: it sees what the widest of them sees."""
+    field = ends[0].field.joined(end.field for end in ends[1:])
+    made = Step(name, kind, tuple(end.name for end in ends), ends[0].shape, plan.output, 0, 0, field, field)
+    return [*steps, made], _Value(name, plan.output, field)
 
 
 def _layer(path: str, plan: Plan, value: _Value) -> tuple[list[Step], _Value]:

@@ -8,8 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from edgecnn.geometry import Margins
-from edgecnn.nn.blocks import Pair, Pool2d
+from edgecnn.geometry import Pair
 
 LEAST = 1e-6
 """What a value counts at least when shares are asked for: a window of nothing has shares then, too."""
@@ -18,13 +17,13 @@ LEAST = 1e-6
 class L2Pool2d(nn.Module):
     """sqrt(mean(x^2)) of each window, over the pixels that exist."""
 
-    def __init__(self, size: Pair, stride: Pair, margins: Margins) -> None:
+    def __init__(self, mean: nn.Module) -> None:
         super().__init__()
-        self._mean = Pool2d("average", size, stride, margins)
+        self.mean = mean
 
     def forward(self, image: Tensor) -> Tensor:
         """Float [N, C, H, W] -> [N, C, H', W']."""
-        mean: Tensor = self._mean(image * image)
+        mean: Tensor = self.mean(image * image)
         if self.training:
             mean = mean.clamp(min=LEAST * LEAST)  # the root's slope at nothing is infinite
         return mean.sqrt()
@@ -36,17 +35,18 @@ class StochasticPool2d(nn.Module):
     Source: Zeiler and Fergus, "Stochastic Pooling", arXiv:1301.3557, sections 3.1 and 3.2.
     """
 
-    def __init__(self, size: Pair, stride: Pair) -> None:
+    def __init__(self, size: Pair, stride: Pair, mean: nn.Module) -> None:
         super().__init__()
-        self.size, self.stride = size, stride
-        self._mean = Pool2d("average", size, stride, Margins(0, 0, 0, 0))
+        self.least: Tensor
+        self.size, self.stride, self.mean = size, stride, mean
         self.register_buffer("least", torch.tensor(LEAST), persistent=False)
 
     def forward(self, image: Tensor) -> Tensor:
         """Float [N, C, H, W] -> [N, C, H', W']."""
         odds = torch.maximum(image, self.least)
         if not self.training:
-            return self._mean(odds * odds) / self._mean(odds)
+            weighted: Tensor = self.mean(odds * odds) / self.mean(odds)
+            return weighted
         windows = odds.unfold(2, self.size[0], self.stride[0]).unfold(3, self.size[1], self.stride[1]).flatten(4)
         # The largest of odds / Exp(1) falls on each value with its share of the odds.
         drawn = (windows.detach() / torch.empty_like(windows).exponential_()).argmax(-1, keepdim=True)
@@ -62,6 +62,8 @@ class FractionalMaxPool2d(nn.Module):
 
     def __init__(self, picture: Pair, output: Pair) -> None:
         super().__init__()
+        self.rows: Tensor
+        self.columns: Tensor
         self._drawn = nn.FractionalMaxPool2d(2, output_size=output)
         self._neighbours = nn.MaxPool2d(2, stride=1)
         for name, length, count in (("rows", picture[0], output[0]), ("columns", picture[1], output[1])):

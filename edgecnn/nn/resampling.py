@@ -5,8 +5,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional
 
-from edgecnn.geometry import Margins
-from edgecnn.nn.blocks import ACTIVATIONS, Pair, named
+from edgecnn.geometry import Margins, Pair
+from edgecnn.nn.blocks import ACTIVATIONS, named
 
 
 class ConvTranspose2d(nn.ConvTranspose2d):

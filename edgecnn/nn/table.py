@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from edgecnn.errors import UsageError, nearest
-from edgecnn.geometry import Pair
+from edgecnn.geometry import Pace, Pair
 from edgecnn.nn.arithmetic import Arithmetic, Explanation, Given, explained
 from edgecnn.nn.memory import ActivationBytes, Use, peak_values
 
@@ -19,8 +19,9 @@ PICTURE = "picture"
 class LayerRow:
     """One line of `inspect`: shapes without the batch; receptive field and stride in input pixels (rows, columns).
 
-    stride: how far apart neighbouring values look, the product of all strides up to here. activation_bytes: what its
-    output takes. inputs: the names of the layers that it reads, `picture` for the picture.
+    stride: how far apart neighbouring values look, the product of all strides up to here, and a share of a pixel
+    where a picture was made larger. activation_bytes: what its output takes. inputs: the names of the layers that
+    it reads, `picture` for the picture.
     """
 
     name: str
@@ -29,7 +30,7 @@ class LayerRow:
     params: int
     macs: int
     receptive_field: tuple[int, int]
-    stride: tuple[int, int]
+    stride: tuple[float, float]
     activation_bytes_int8: int
     activation_bytes_fp32: int
     inputs: tuple[str, ...]
@@ -43,7 +44,7 @@ class Field:
     """
 
     size: tuple[int, int]
-    jump: tuple[int, int]
+    jump: Pace
     image: tuple[int, int]
 
     @classmethod
@@ -51,13 +52,19 @@ class Field:
         """That of the picture itself, [H, W]."""
         return cls((1, 1), (1, 1), image)
 
-    def after(self, window: Pair | None, stride: Pair) -> Field:
+    def after(self, window: Pair | None, stride: Pace) -> Field:
         """The field behind one more layer; a layer without a window sees the whole picture."""
         if window is None:
             return Field(self.image, self.jump, self.image)
-        size = tuple(s + (w - 1) * j for s, w, j in zip(self.size, window, self.jump, strict=True))
+        size = tuple(s + math.ceil((w - 1) * j) for s, w, j in zip(self.size, window, self.jump, strict=True))
         jump = tuple(j * s for j, s in zip(self.jump, stride, strict=True))
         return Field((size[0], size[1]), (jump[0], jump[1]), self.image)
+
+    @property
+    def pace(self) -> tuple[float, float]:
+        """`jump` in plain numbers, whole ones as such."""
+        rows, columns = (int(j) if j == int(j) else float(j) for j in self.jump)
+        return rows, columns
 
     def joined(self, others: Iterable[Field]) -> Field:
         """The field of what several branches are joined to: the widest of them."""
@@ -84,7 +91,7 @@ class Step:
     before: Field
     after: Field
     window: Pair | None = (1, 1)
-    stride: Pair = (1, 1)
+    stride: Pace = (1, 1)
     in_place: bool = False
     arithmetic: Arithmetic | None = None
 
@@ -99,7 +106,7 @@ class Step:
             self.params,
             self.macs,
             self.after.size,
-            self.after.jump,
+            self.after.pace,
             taken.int8,
             taken.fp32,
             self.inputs,

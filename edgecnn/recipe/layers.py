@@ -178,7 +178,7 @@ class InvertedResidual(Layer):
 
 
 class Concat(Layer):
-    """What each branch makes of the same input, one behind the other along the channels; an empty branch passes it on."""
+    """What each branch makes of the same input, joined along the channels; an empty branch hands it on."""
 
     nested: ClassVar[tuple[str, ...]] = ("branches",)
 

@@ -20,20 +20,27 @@ from edgecnn.recipe.layers import (
     WORDS,
     AveragePool,
     BatchNorm,
+    Concat,
     Conv,
     Dense,
     DepthwiseConv,
     Dropout,
     Flatten,
+    FractionalMaxPool,
     GlobalAveragePool,
     GlobalMaxPool,
     InvertedResidual,
+    L2Pool,
     Layer,
     MaxPool,
     Relu,
     Relu6,
     Residual,
     SeparableConv,
+    SqueezeExcite,
+    StochasticPool,
+    TransposedConv,
+    Upsample,
 )
 
 Array = NDArray[Any]
@@ -46,9 +53,11 @@ def multiply_adds(module: nn.Module, image: torch.Tensor) -> tuple[tuple[int, ..
     def count(layer: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
         nonlocal counted
         per_value = layer.weight[0].numel()  # a filter's weights, or a unit's: used once for each output value
-        counted += output.numel() * per_value
+        turned = isinstance(layer, nn.ConvTranspose2d)  # each value of the input goes to a whole kernel of each filter
+        counted += (inputs[0] if turned else output).numel() * per_value
 
-    hooks = [part.register_forward_hook(count) for part in module.modules() if isinstance(part, nn.Conv2d | nn.Linear)]
+    counted_kinds = nn.Conv2d | nn.Linear | nn.ConvTranspose2d
+    hooks = [part.register_forward_hook(count) for part in module.modules() if isinstance(part, counted_kinds)]
     with torch.no_grad():
         output = module.eval()(image)
     for hook in hooks:
@@ -95,6 +104,20 @@ CASES: list[tuple[Layer, tuple[int, ...]]] = [
     (InvertedResidual(filters=6, expansion=1, activation="relu"), PICTURE),
     (InvertedResidual(filters=9, expansion=2, stride=(2, 2), kernel=(5, 5)), PICTURE),
     (InvertedResidual(filters=6, expansion=3, stride=(2, 1)), PICTURE),
+    (TransposedConv(filters=4, kernel=(3, 4), stride=(2, 3), batch_norm=True, activation="relu"), PICTURE),
+    (TransposedConv(filters=4, kernel=(2, 1), stride=(3, 2)), PICTURE),
+    (TransposedConv(filters=4, kernel=(3, 2), stride=(2, 1), padding="valid", bias=False), PICTURE),
+    (Upsample(size=(2, 3)), PICTURE),
+    (Upsample(interpolation="bilinear"), PICTURE),
+    (L2Pool(), PICTURE),
+    (L2Pool(size=(3, 3), stride=(2, 1), padding="same"), PICTURE),
+    (StochasticPool(size=(3, 2), stride=(2, 2)), PICTURE),
+    (FractionalMaxPool(ratio=(1.4, 1.6)), PICTURE),
+    (FractionalMaxPool(ratio=(2.0, 1.1)), PICTURE),
+    (SqueezeExcite(), PICTURE),
+    (SqueezeExcite(filters=5, gate="sigmoid"), PICTURE),
+    (Concat(branches=((Conv(filters=4),), (), (MaxPool(size=(3, 3), stride=(1, 1), padding="same"),))), PICTURE),
+    (Concat(branches=((Conv(filters=4, stride=(2, 2)),), (Conv(filters=3), AveragePool(padding="same")))), PICTURE),
     (Residual(layers=(Residual(layers=(DepthwiseConv(),)), Conv(filters=6, kernel=(1, 1)))), PICTURE),
 ]
 

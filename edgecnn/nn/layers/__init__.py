@@ -4,7 +4,19 @@ A Plan knows its arithmetic without torch; `build()` makes the module, and only 
 (C, H, W), or (C,) once the picture is gone.
 """
 
-from edgecnn.nn.layers import convolutions, features, pools, residuals  # each registers its words
+from edgecnn.nn.layers import branches, convolutions, features, pools, resampling, residuals  # each registers its words
 from edgecnn.nn.layers.plan import PLANS, Plan, Shape, plan_layers, plans
 
-__all__ = ["PLANS", "Plan", "Shape", "convolutions", "features", "plan_layers", "plans", "pools", "residuals"]
+__all__ = [
+    "PLANS",
+    "Plan",
+    "Shape",
+    "branches",
+    "convolutions",
+    "features",
+    "plan_layers",
+    "plans",
+    "pools",
+    "resampling",
+    "residuals",
+]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from edgecnn.errors import UsageError
-from edgecnn.geometry import Pair
+from edgecnn.geometry import Pace, Pair
 from edgecnn.nn.arithmetic import Arithmetic
 from edgecnn.recipe import layers as words
 
@@ -25,10 +25,12 @@ class Plan:
     `params` counts trained values and `macs` multiply-adds of convolutions and dense layers (batch norm folded, no
     bias, no pooling). `window` and `stride` are what the receptive field grows by; a global layer has no window.
     A block has `inner` layers, one after the other; where it `adds`, its input, or what `shortcut` makes of that, is
-    added at their end.
+    added at their end, and where it `gates`, its input is multiplied with what they make. Of `branches` each takes the
+    block's input, and what they make is joined along the channels.
 
     in_place: it works value by value or moves nothing, so it may write over its input. arithmetic: its formulas, for
-    `inspect --explain`; without one it is explained by its shapes and figures.
+    `inspect --explain`; without one it is explained by its shapes and figures. island: the word of what no engine has
+    in int8, and what is computed in float in the middle of an int8 file.
     """
 
     type: str
@@ -37,12 +39,15 @@ class Plan:
     params: int = 0
     macs: int = 0
     window: Pair | None = (1, 1)
-    stride: Pair = (1, 1)
+    stride: Pace = (1, 1)
     inner: tuple[tuple[str, Plan], ...] = ()
     shortcut: Plan | None = None
     adds: bool = False
+    gates: bool = False
+    branches: tuple[tuple[tuple[str, Plan], ...], ...] = ()
     in_place: bool = False
     arithmetic: Arithmetic | None = None
+    island: str = ""
 
 
 Word = TypeVar("Word", bound=words.Layer)

@@ -15,15 +15,31 @@ from edgecnn.graph.program import Op
 def transposed_conv(op: Op, builder: Builder) -> None:
     """TRANSPOSE_CONV is told its output's size, and finds its margins as a convolution from there would."""
     size, whole = _size(op.output.shape), _whole(op)
+    made = _before_activation(op, builder)
     if margins_of(op) == same_margins(size, _kernel(op), _strides(op)):
-        _write(op, builder, size, schema.Padding.SAME, builder.tensor(op.output))
+        _write(op, builder, size, schema.Padding.SAME, made)
     elif size == whole:
-        _write(op, builder, size, schema.Padding.VALID, builder.tensor(op.output))
+        _write(op, builder, size, schema.Padding.VALID, made)
     else:
-        _cut(op, builder, whole)
+        _cut(op, builder, whole, made)
+    if made != builder.tensor(op.output):
+        version = 1 if op.output.grid is None else 2
+        builder.operator(str(op.activation).upper(), version, [made], [builder.tensor(op.output)])
 
 
-def _cut(op: Op, builder: Builder, whole: Pair) -> None:
+def _before_activation(op: Op, builder: Builder) -> int:
+    """Where the convolution writes to: the output, unless an operator of its own must cut values off.
+
+    The operator has a fused activation from version 4 on only; on a grid that begins at zero and ends where the
+    activation does, int8 has none to compute.
+    """
+    grid = op.output.grid
+    if op.activation is None or (grid is not None and grid.zero_point == 0):
+        return builder.tensor(op.output)
+    return builder.intermediate(f"{op.name}/sums", nhwc(op.output.shape), grid)
+
+
+def _cut(op: Op, builder: Builder, whole: Pair, cut: int) -> None:
     """All that the kernel reaches, without its margins."""
     count, rows, columns, channels = nhwc(op.output.shape)
     reached = (max(whole[0], rows), max(whole[1], columns))
@@ -36,7 +52,7 @@ def _cut(op: Op, builder: Builder, whole: Pair) -> None:
         builder.constant(f"{op.name}/size", np.array([count, rows, columns, channels], np.int32)),
     ]
     version = 1 if op.output.grid is None else 2
-    builder.operator("SLICE", version, inputs, [builder.tensor(op.output)], schema.SliceOptionsT())
+    builder.operator("SLICE", version, inputs, [cut], schema.SliceOptionsT())
 
 
 def _write(op: Op, builder: Builder, size: Pair, padding: int, made: int) -> None:
