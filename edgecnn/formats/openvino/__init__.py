@@ -48,7 +48,7 @@ class OpenVINOFormat:
             _shift_pixels_once(openvino, model)
         _keep_rounding_before_sums(openvino, model)
         _keep_pools_before_gates(openvino, model)
-        _keep_short_kernels_in_float(openvino, model)
+        _keep_transposed_in_float(openvino, model)
         _name_by_order(model)
         describe(openvino, model, details)
         with tempfile.TemporaryDirectory() as temporary:
@@ -205,19 +205,34 @@ def _keep_pools_before_gates(openvino: Any, model: Any) -> None:
                 taker.replace_source_output(kept.output(0))
 
 
-def _keep_short_kernels_in_float(openvino: Any, model: Any) -> None:
-    """Stop OpenVINO from computing transposed convolutions in int8 whose kernel is shorter than their stride.
+def _keep_transposed_in_float(openvino: Any, model: Any) -> None:
+    """Stop OpenVINO from computing those transposed convolutions in int8 that it gets wrong: nothing is fused across.
 
-    2026.4.1 then multiplies all channels by the first one's scale. With longer kernels it is right to the step.
+    2026.4.1 multiplies all channels by the first one's scale where a kernel is shorter than its stride, and goes astray
+    where an activation and a rounding to values below zero (symmetric activations) follow. Others are right to a step.
     """
     for node in model.get_ops():
         if node.get_type_name() != "ConvolutionBackpropData":
             continue
         kernel, strides = node.input_value(1).get_shape()[2:], node.get_attributes()["strides"]
-        if any(k < s for k, s in zip(kernel, strides, strict=True)):
+        if any(k < s for k, s in zip(kernel, strides, strict=True)) or _rounded_below_zero(node.output(0)):
             least = openvino.opset8.constant(np.finfo(np.float32).min, dtype=np.float32)
             kept = openvino.opset8.maximum(node.input_value(0), least)
             node.input(0).replace_source_output(kept.output(0))
+
+
+def _rounded_below_zero(output: Any) -> bool:
+    """Whether an activation alone follows (perhaps behind a bias), and then a FakeQuantize from below zero on."""
+    activated = False
+    while len(takers := list(output.get_target_inputs())) == 1:
+        node = takers[0].get_node()
+        kind = node.get_type_name()
+        if kind == "FakeQuantize":
+            return activated and bool(node.input_value(1).get_node().get_data().min() < 0.0)
+        if kind not in ("Add", "Relu", "Clamp"):
+            return False
+        activated, output = activated or kind != "Add", node.output(0)
+    return False
 
 
 def _name_by_order(model: Any) -> None:
