@@ -25,7 +25,7 @@ INSTEAD = {
     "elu": "use relu, or leaky_relu",
     "tanh": "use sigmoid (2 * sigmoid(2x) - 1)",
     "transposed_conv": "use a nearest resize and a convolution",
-    "resize": "resize by nearest",
+    "resize": "for LiteRT resize bilinearly, which XNNPACK takes; for others by nearest, which only repeats pixels",
     "global_max_pool": "write it as ReduceMax",
     "average_pool": "use stride-2 convolutions, or a depthwise convolution of 1 / k^2",
     "softmax": "give out logits: their order is the same",
