@@ -20,7 +20,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from numpy.typing import NDArray
 
-from edgecnn.edge.machine import instruction_sets
 from edgecnn.edge.runtimes import Session, runtime_for
 from edgecnn.formats import Format, all_formats
 from edgecnn.graph.edit import Graph
@@ -189,28 +188,13 @@ def given_to(tensor: Tensor, images: Array, reference: dict[str, Array]) -> Arra
     return images if tensor.value == "image" else reference[tensor.value]
 
 
-FAULTY = {("depthwise with a multiplier", "openvino")}
-"""OpenVINO 2026.4.1 computes some wrongly, by 30 to 70 steps on a tenth of the values, also from an ONNX file:
-two channels, multiplier 2, kernels 1x2 and 3x3, with AVX512-VNNI. No word of `layers:` makes one."""
-
-
-AMX = "amx_int8" in instruction_sets()
-
-
-def is_faulty(op: Op, form: Format) -> bool:
-    """OpenVINO 2026.4.1 computes grouped convolutions wrongly on AMX (up to 164 steps, three values in four); with
-    ONEDNN_MAX_CPU_ISA=AVX512_CORE_VNNI on the same machine it doesn't."""
-    grouped = op.type == "Conv" and 1 < op.attributes["group"] < op.inputs[0].shape[1]
-    return AMX and form.name == "openvino" and grouped
-
-
-@each_kind_and_format(without=FAULTY)
+@each_kind_and_format()
 def test_int8(kind: str, form: Format) -> None:
     """Each operation by itself; and the whole file where it holds only one that computes."""
     each_that_uses_its_levels(kind, form.name, check_int8(form))
 
 
-@each_kind_and_format(without=FAULTY)
+@each_kind_and_format()
 def test_int8_with_symmetric_activations(kind: str, form: Format) -> None:
     """The same, and TensorRT's rules; a relu leaves half of the levels unused."""
 
@@ -226,8 +210,6 @@ def check_int8(form: Format) -> Callable[[Net, Graph, Array, dict[str, Array]], 
         program = read_program(graph)
         with written(form, graph) as model:
             for op in program.ops:
-                if is_faulty(op, form):
-                    continue
                 inputs = [given_to(tensor, images, reference) for tensor in op.inputs]
                 found = alone(form, model, program, op, inputs)
                 if found is not None:
