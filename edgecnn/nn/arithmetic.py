@@ -2,7 +2,8 @@
 
 A layer's plan brings the arithmetic of its kind (a window that slides, a dense product, ...); a plan without one is
 explained by its shapes and its window. In each formula: in, out: rows or columns; K kernel, S stride, P padding on each
-side, D dilation, C channels of the input, F filters, G groups, U units, H and W the output's rows and columns.
+side, D dilation, C channels of the input, F filters, G groups, M kernels a channel, U units, H and W the output's rows
+and columns.
 """
 
 from __future__ import annotations
@@ -188,14 +189,15 @@ class Separated:
     def formulas(self, given: Given) -> Iterator[Formula]:
         """Both, and their sums."""
         (rows, columns), channels, filters = self.spatial.kernel, given.input[0], given.output[0]
-        _, height, width = self.between
+        between, height, width = self.between
         square = "K*K" if rows == columns else "Kh*Kw"
+        made, number = ("C", str(channels)) if between == channels else ("C*M", f"{channels}*{between // channels}")
         yield from self.spatial.sizes(given)
         more = _more("F", str(filters), self.pointwise.bias, self.pointwise.batch_norm)
-        numbers = f"{channels}*({rows}*{columns}) + {filters}*{channels}{more[1]}"
-        yield Formula("parameters", f"C*({square}) + F*C{more[0]}", numbers, str(given.params))
-        numbers = f"{height}*{width}*{channels}*({rows}*{columns} + {filters})"
-        yield Formula("MACs", f"H*W*C*({square} + F)", numbers, str(given.macs))
+        numbers = f"{number}*({rows}*{columns}) + {filters}*{number}{more[1]}"
+        yield Formula("parameters", f"{made}*({square}) + F*{made}{more[0]}", numbers, str(given.params))
+        numbers = f"{height}*{width}*{number}*({rows}*{columns} + {filters})"
+        yield Formula("MACs", f"H*W*{made}*({square} + F)", numbers, str(given.macs))
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,8 @@ All take and give float [N, C, H, W] unless said otherwise.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from math import inf
 
 from torch import Tensor, nn
@@ -12,10 +14,24 @@ from torch.nn import functional
 
 from edgecnn.geometry import Margins, uneven_at_stride_1
 from edgecnn.nn import strided
+from edgecnn.nn.initializers import initialize
 from edgecnn.nn.relu6 import ReLU6
 
 Pair = tuple[int, int]
-ACTIVATIONS: dict[str, type[nn.Module]] = {"linear": nn.Identity, "relu": nn.ReLU, "relu6": ReLU6}
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+    "linear": nn.Identity,
+    "relu": nn.ReLU,
+    "relu6": ReLU6,
+    "leaky_relu": partial(nn.LeakyReLU, 0.2),
+    "sigmoid": nn.Sigmoid,
+    "tanh": nn.Tanh,
+    "silu": nn.SiLU,
+    "swish": nn.SiLU,
+    "hard_sigmoid": nn.Hardsigmoid,
+    "hard_swish": nn.Hardswish,
+    "gelu": nn.GELU,
+    "softmax": partial(nn.Softmax, dim=1),
+}
 
 
 class Conv2d(nn.Conv2d):
@@ -32,7 +48,8 @@ class Conv2d(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:
         """Float [N, C, H, W] -> [N, filters, H', W']."""
-        if self.training and self.bias is None and strided.pays(input, self.weight, self.pace, self.margins):
+        plain = self.training and self.bias is None and max(self.dilation) == 1
+        if plain and strided.pays(input, self.weight, self.pace, self.margins):
             return strided.depthwise(input, self.weight, self.pace, self.margins)
         if self._uneven is not None:
             input = functional.pad(input, self._uneven)
@@ -104,10 +121,19 @@ def convolution(
     bias: bool = True,
     batch_norm: bool = False,
     activation: str = "linear",
+    dilation: Pair = (1, 1),
+    initializer: str | None = None,
+    multiplier: int = 0,
 ) -> nn.Sequential:
-    """Convolution, batch norm if asked for, activation; He's initialisation (arXiv:1502.01852)."""
-    conv = Conv2d(channels, filters, kernel, stride, margins, groups=groups, bias=bias)
-    nn.init.kaiming_normal_(conv.weight, mode="fan_out" if groups == 1 else "fan_in", nonlinearity="relu")
+    """Convolution, batch norm if asked for, activation; He's initialisation (arXiv:1502.01852) unless one is named.
+
+    multiplier: kernels a channel of a depthwise one, by which Keras counts what it takes and makes.
+    """
+    conv = Conv2d(channels, filters, kernel, stride, margins, groups=groups, bias=bias, dilation=dilation)
+    if initializer is None:
+        nn.init.kaiming_normal_(conv.weight, mode="fan_out" if groups == 1 else "fan_in", nonlinearity="relu")
+    else:
+        initialize(conv.weight, initializer, multiplier)
     if conv.bias is not None:
         nn.init.zeros_(conv.bias)
     parts: list[tuple[str, nn.Module]] = [("conv", conv)]
@@ -118,10 +144,15 @@ def convolution(
     return named(parts)
 
 
-def dense(features: int, units: int, *, bias: bool, batch_norm: bool, activation: str) -> nn.Sequential:
+def dense(
+    features: int, units: int, *, bias: bool, batch_norm: bool, activation: str, initializer: str | None = None
+) -> nn.Sequential:
     """[N, features] -> [N, units], with batch norm if asked for."""
     linear = nn.Linear(features, units, bias=bias)
-    nn.init.kaiming_uniform_(linear.weight, nonlinearity="relu" if activation != "linear" else "linear")
+    if initializer is None:
+        nn.init.kaiming_uniform_(linear.weight, nonlinearity="relu" if activation != "linear" else "linear")
+    else:
+        initialize(linear.weight, initializer)
     if linear.bias is not None:
         nn.init.zeros_(linear.bias)
     parts: list[tuple[str, nn.Module]] = [("dense", linear)]

@@ -7,6 +7,7 @@ from torch.nn import functional
 
 from edgecnn.geometry import Margins, Pair
 from edgecnn.nn.blocks import ACTIVATIONS, named
+from edgecnn.nn.initializers import initialize
 
 
 class ConvTranspose2d(nn.ConvTranspose2d):
@@ -39,10 +40,17 @@ def transposed_convolution(
     bias: bool,
     batch_norm: bool,
     activation: str,
+    initializer: str | None = None,
 ) -> nn.Sequential:
-    """Transposed convolution, batch norm if asked for, activation; He's initialisation (arXiv:1502.01852)."""
+    """Transposed convolution, batch norm if asked for, activation; He's initialisation unless one is named.
+
+    Its weights are [channels, filters, K, K]: as in Keras it takes in `filters` values a pixel of the kernel.
+    """
     conv = ConvTranspose2d(channels, filters, kernel, stride, margins, longer, bias)
-    nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
+    if initializer is None:
+        nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
+    else:
+        initialize(conv.weight, initializer)
     if conv.bias is not None:
         nn.init.zeros_(conv.bias)
     parts: list[tuple[str, nn.Module]] = [("conv", conv)]

@@ -32,11 +32,16 @@ SMALLEST_MULTIPLIER = 2.0**-30
 """XNNPACK refuses input * weight / output scales below 2^-32."""
 
 
-FIXED = {"Softmax": Grid(1.0 / 256.0, 0), "Sigmoid": Grid(1.0 / 256.0, 0), "HardSigmoid": Grid(1.0 / 254.0, 0)}
+FIXED = {
+    "Softmax": Grid(1.0 / 256.0, 0),
+    "Sigmoid": Grid(1.0 / 256.0, 0),
+    "Tanh": Grid(1.0 / 128.0, SHIFT),
+    "HardSigmoid": Grid(1.0 / 254.0, 0),
+}
 """Grids that the LiteRT specification prescribes; and hard_sigmoid's 0..1, on which a half, its most frequent value, is
 no tie between two steps."""
-SYMMETRIC_FIXED = dict.fromkeys(FIXED, Grid(1.0 / 126.0, SHIFT))
-"""Those of symmetric activations: 0..1 and a little more, a half being a step again."""
+SYMMETRIC_FIXED = {**dict.fromkeys(FIXED, Grid(1.0 / 126.0, SHIFT)), "Tanh": FIXED["Tanh"]}
+"""Those of symmetric activations: 0..1 and a little more, a half being a step again; tanh's is symmetric already."""
 LARGEST_MULTIPLIER = 2.0**8
 """XNNPACK refuses products of two tensors whose scales' product is more than so many output steps."""
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 
 def _pair(value: Any) -> Any:
@@ -24,7 +24,30 @@ Count = Annotated[int, Field(ge=1, le=65_536)]
 Pair = Annotated[tuple[Size, Size], BeforeValidator(_pair)]
 Margin = Annotated[int, Field(ge=0, le=512)]
 Padding = Literal["same", "valid"] | Annotated[tuple[Margin, Margin], BeforeValidator(_pair)]
-Activation = Literal["linear", "relu", "relu6"]
+Activation = Literal[
+    "linear",
+    "relu",
+    "relu6",
+    "leaky_relu",
+    "sigmoid",
+    "tanh",
+    "silu",
+    "swish",
+    "hard_sigmoid",
+    "hard_swish",
+    "gelu",
+    "softmax",
+]
+Initializer = Literal[
+    "glorot_uniform",
+    "glorot_normal",
+    "he_uniform",
+    "he_normal",
+    "lecun_uniform",
+    "lecun_normal",
+    "zeros",
+    "ones",
+]
 
 
 class Layer(BaseModel):
@@ -38,11 +61,15 @@ class Layer(BaseModel):
 
 
 class Weighted(Layer):
-    """What layers with weights share; `bias` is left out where batch norm follows, unless said otherwise."""
+    """What layers with weights share; `bias` is left out where batch norm follows, unless said otherwise.
+
+    `initializer` is one of Keras's; without it, He's for what an activation follows.
+    """
 
     batch_norm: bool = False
     bias: bool | None = None
     activation: Activation = "linear"
+    initializer: Initializer | None = None
 
 
 class Convolution(Weighted):
@@ -51,20 +78,44 @@ class Convolution(Weighted):
     kernel: Pair = (3, 3)
     stride: Pair = (1, 1)
     padding: Padding = "same"
+    dilation: Pair = (1, 1)
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> Convolution:
+        if max(self.stride) > 1 and max(self.dilation) > 1:
+            raise ValueError("stride and dilation can't both be above 1, as in Keras")
+        return self
 
 
 class DepthwiseConv(Convolution):
-    """A 2-D convolution of each channel with a kernel of its own."""
+    """A 2-D convolution of each channel with `multiplier` kernels of its own."""
+
+    multiplier: Count = 1
 
 
 class Conv(Convolution):
-    """A 2-D convolution over all channels."""
+    """A 2-D convolution over all channels, or over those of each of `groups` by themselves."""
 
     filters: Count
+    groups: Count = 1
 
 
-class SeparableConv(Conv):
+class PointwiseConv(Weighted):
+    """A 1x1 convolution."""
+
+    filters: Count
+    stride: Pair = (1, 1)
+
+
+class Pointwise(PointwiseConv):
+    """The same, in short."""
+
+
+class SeparableConv(Convolution):
     """A depthwise convolution, then a 1x1 one; as in Keras nothing stands between them."""
+
+    filters: Count
+    multiplier: Count = 1
 
 
 class TransposedConv(Weighted):
@@ -86,6 +137,44 @@ class Relu(Layer):
 
 class Relu6(Layer):
     """min(max(x, 0), 6)."""
+
+
+class LeakyRelu(Layer):
+    """x, or alpha * x below zero; alpha is that of Keras's function `leaky_relu` unless given."""
+
+    alpha: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.2
+
+
+class Sigmoid(Layer):
+    """1 / (1 + exp(-x))."""
+
+
+class Tanh(Layer):
+    """The hyperbolic tangent."""
+
+
+class Silu(Layer):
+    """x * sigmoid(x) (arXiv:1702.03118)."""
+
+
+class Swish(Silu):
+    """silu by its other name (arXiv:1710.05941)."""
+
+
+class HardSigmoid(Layer):
+    """relu6(x + 3) / 6."""
+
+
+class HardSwish(Layer):
+    """x * relu6(x + 3) / 6 (arXiv:1905.02244)."""
+
+
+class Gelu(Layer):
+    """x * Phi(x), Phi being the normal distribution's; not its tanh approximation (arXiv:1606.08415)."""
+
+
+class Softmax(Layer):
+    """exp(x) / sum(exp(x)) over channels, or features."""
 
 
 class MaxPool(Layer):
@@ -142,6 +231,10 @@ class Dropout(Layer):
     """Zero a share `rate` of the values while training."""
 
     rate: Annotated[float, Field(ge=0.0, lt=1.0)]
+
+
+class SpatialDropout(Dropout):
+    """Zero a share `rate` of whole channels while training."""
 
 
 class Flatten(Layer):
@@ -201,14 +294,26 @@ WORDS: dict[str, type[Layer]] = {
     "conv": Conv,
     "depthwise_conv": DepthwiseConv,
     "separable_conv": SeparableConv,
+    "pointwise_conv": PointwiseConv,
+    "pointwise": Pointwise,
     "batch_norm": BatchNorm,
     "relu": Relu,
     "relu6": Relu6,
+    "leaky_relu": LeakyRelu,
+    "sigmoid": Sigmoid,
+    "tanh": Tanh,
+    "silu": Silu,
+    "swish": Swish,
+    "hard_sigmoid": HardSigmoid,
+    "hard_swish": HardSwish,
+    "gelu": Gelu,
+    "softmax": Softmax,
     "max_pool": MaxPool,
     "average_pool": AveragePool,
     "global_average_pool": GlobalAveragePool,
     "global_max_pool": GlobalMaxPool,
     "dropout": Dropout,
+    "spatial_dropout": SpatialDropout,
     "flatten": Flatten,
     "dense": Dense,
     "residual": Residual,

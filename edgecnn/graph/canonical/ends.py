@@ -99,11 +99,14 @@ _SUFFIX = {
     "Clip": "relu6",
     "Concat": "concat",
     "Flatten": "flatten",
+    "Gelu": "gelu",
+    "LeakyRelu": "leaky_relu",
     "Mul": "mul",
     "Relu": "relu",
     "Sigmoid": "sigmoid",
     "Slice": "slice",
     "Softmax": "softmax",
+    "Tanh": "tanh",
 }
 
 

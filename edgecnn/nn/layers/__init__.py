@@ -4,13 +4,22 @@ A Plan knows its arithmetic without torch; `build()` makes the module, and only 
 (C, H, W), or (C,) once the picture is gone.
 """
 
-from edgecnn.nn.layers import branches, convolutions, features, pools, resampling, residuals  # each registers its words
+from edgecnn.nn.layers import (  # each registers its words
+    activations,
+    branches,
+    convolutions,
+    features,
+    pools,
+    resampling,
+    residuals,
+)
 from edgecnn.nn.layers.plan import PLANS, Plan, Shape, plan_layers, plans
 
 __all__ = [
     "PLANS",
     "Plan",
     "Shape",
+    "activations",
     "branches",
     "convolutions",
     "features",

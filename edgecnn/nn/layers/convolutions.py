@@ -1,10 +1,11 @@
-"""Convolutions: plain, depthwise, separable."""
+"""Convolutions: plain, grouped, depthwise, pointwise, separable."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edgecnn.geometry import margins_of, output_size
+from edgecnn.errors import UsageError
+from edgecnn.geometry import Pair, margins_of, output_size
 from edgecnn.nn.arithmetic import Convolving, Separated
 from edgecnn.nn.layers.plan import Plan, Shape, bias, fits, picture, plans
 from edgecnn.recipe import layers as words
@@ -15,21 +16,37 @@ if TYPE_CHECKING:
 
 @plans(words.Conv)
 def conv(word: words.Conv, shape: Shape) -> Plan:
-    """F * (K * K * C) weights, H' * W' * K * K * C * F multiply-adds."""
-    return _convolution("conv", word, shape, filters=word.filters, groups=1)
+    """F * (K * K * C / groups) weights, H' * W' times as many multiply-adds."""
+    channels = picture(shape, "conv")[0]
+    if channels % word.groups or word.filters % word.groups:
+        raise UsageError(
+            f"conv: {word.groups} groups must divide its {channels} input channels and its {word.filters} filters"
+        )
+    return _convolution("conv", word, shape, filters=word.filters, groups=word.groups)
 
 
 @plans(words.DepthwiseConv)
 def depthwise_conv(word: words.DepthwiseConv, shape: Shape) -> Plan:
-    """C * K * K weights, H' * W' * K * K * C multiply-adds."""
-    return _convolution("depthwise_conv", word, shape, filters=shape[0], groups=shape[0])
+    """C * K * K * multiplier weights, H' * W' times as many multiply-adds."""
+    return _convolution("depthwise_conv", word, shape, filters=shape[0] * word.multiplier, groups=shape[0])
+
+
+@plans(words.PointwiseConv)
+def pointwise_conv(word: words.PointwiseConv, shape: Shape) -> Plan:
+    """F * C weights, H' * W' times as many multiply-adds."""
+    plain = words.Conv(**{**word.model_dump(), "kernel": (1, 1), "name": None})
+    return _convolution(words.KINDS[type(word)], plain, shape, filters=word.filters, groups=1)
+
+
+plans(words.Pointwise)(pointwise_conv)
 
 
 def _convolution(kind: str, word: words.Convolution, shape: Shape, filters: int, groups: int) -> Plan:
     channels, height, width = picture(shape, kind)
-    margins = margins_of(word.padding, (height, width), word.kernel, word.stride)
-    reached = output_size((height, width), word.kernel, word.stride, margins)
-    rows, columns = fits((height, width), word.kernel, reached, kind)
+    window = _window(word)
+    margins = margins_of(word.padding, (height, width), window, word.stride)
+    reached = output_size((height, width), window, word.stride, margins)
+    rows, columns = fits((height, width), window, reached, kind)
     weights = filters * (channels // groups) * word.kernel[0] * word.kernel[1]
 
     def build() -> nn.Module:
@@ -45,6 +62,9 @@ def _convolution(kind: str, word: words.Convolution, shape: Shape, filters: int,
             bias=bias(word),
             batch_norm=word.batch_norm,
             activation=word.activation,
+            dilation=word.dilation,
+            initializer=word.initializer,
+            multiplier=word.multiplier if isinstance(word, words.DepthwiseConv) else 0,
         )
 
     return Plan(
@@ -53,13 +73,14 @@ def _convolution(kind: str, word: words.Convolution, shape: Shape, filters: int,
         build,
         params=weights + filters * (bias(word) + 2 * word.batch_norm),
         macs=weights * rows * columns,
-        window=word.kernel,
+        window=window,
         stride=word.stride,
         arithmetic=Convolving(
             word.kernel,
             word.stride,
             word.padding if isinstance(word.padding, str) else "explicit",
             margins,
+            word.dilation,
             groups=groups,
             bias=bias(word),
             batch_norm=word.batch_norm,
@@ -67,11 +88,25 @@ def _convolution(kind: str, word: words.Convolution, shape: Shape, filters: int,
     )
 
 
+def _window(word: words.Convolution) -> Pair:
+    """What a kernel covers, (K - 1) * dilation + 1 pixels each way."""
+    return (word.kernel[0] - 1) * word.dilation[0] + 1, (word.kernel[1] - 1) * word.dilation[1] + 1
+
+
 @plans(words.SeparableConv)
 def separable_conv(word: words.SeparableConv, shape: Shape) -> Plan:
     """A depthwise convolution without bias, then a 1x1 convolution that carries norm and activation."""
     spatial = depthwise_conv(
-        words.DepthwiseConv(kernel=word.kernel, stride=word.stride, padding=word.padding, bias=False), shape
+        words.DepthwiseConv(
+            kernel=word.kernel,
+            stride=word.stride,
+            padding=word.padding,
+            dilation=word.dilation,
+            multiplier=word.multiplier,
+            bias=False,
+            initializer=word.initializer,
+        ),
+        shape,
     )
     pointwise = conv(
         words.Conv(
@@ -80,6 +115,7 @@ def separable_conv(word: words.SeparableConv, shape: Shape) -> Plan:
             batch_norm=word.batch_norm,
             bias=bias(word),
             activation=word.activation,
+            initializer=word.initializer,
         ),
         spatial.output,
     )
@@ -95,7 +131,7 @@ def separable_conv(word: words.SeparableConv, shape: Shape) -> Plan:
         build,
         params=spatial.params + pointwise.params,
         macs=spatial.macs + pointwise.macs,
-        window=word.kernel,
+        window=spatial.window,
         stride=word.stride,
         arithmetic=_separated(spatial, pointwise),
     )

@@ -1,4 +1,4 @@
-"""What works value by value or on features: batch norm, activations, dropout, flatten, dense."""
+"""What works value by value or on features: batch norm, dropout, flatten, dense."""
 
 from __future__ import annotations
 
@@ -25,27 +25,6 @@ def batch_norm(word: words.BatchNorm, shape: Shape) -> Plan:
     return Plan("batch_norm", shape, build, params=2 * shape[0], in_place=True, arithmetic=Normalising())
 
 
-def _activation(name: str, shape: Shape) -> Plan:
-    def build() -> nn.Module:
-        from edgecnn.nn import blocks
-
-        return blocks.ACTIVATIONS[name]()
-
-    return Plan(name, shape, build, in_place=True)
-
-
-@plans(words.Relu)
-def relu(word: words.Relu, shape: Shape) -> Plan:
-    """Value by value."""
-    return _activation("relu", shape)
-
-
-@plans(words.Relu6)
-def relu6(word: words.Relu6, shape: Shape) -> Plan:
-    """Value by value."""
-    return _activation("relu6", shape)
-
-
 @plans(words.Dropout)
 def dropout(word: words.Dropout, shape: Shape) -> Plan:
     """Nothing at inference."""
@@ -56,6 +35,19 @@ def dropout(word: words.Dropout, shape: Shape) -> Plan:
         return nn.Dropout(word.rate)
 
     return Plan("dropout", shape, build, in_place=True)
+
+
+@plans(words.SpatialDropout)
+def spatial_dropout(word: words.SpatialDropout, shape: Shape) -> Plan:
+    """Nothing at inference; needs a picture."""
+    picture(shape, "spatial_dropout")
+
+    def build() -> nn.Module:
+        from torch import nn
+
+        return nn.Dropout2d(word.rate)
+
+    return Plan("spatial_dropout", shape, build, in_place=True)
 
 
 @plans(words.Flatten)
@@ -81,7 +73,12 @@ def dense(word: words.Dense, shape: Shape) -> Plan:
         from edgecnn.nn import blocks
 
         return blocks.dense(
-            shape[0], word.units, bias=bias(word), batch_norm=word.batch_norm, activation=word.activation
+            shape[0],
+            word.units,
+            bias=bias(word),
+            batch_norm=word.batch_norm,
+            activation=word.activation,
+            initializer=word.initializer,
         )
 
     params = shape[0] * word.units + word.units * (bias(word) + 2 * word.batch_norm)

@@ -45,6 +45,7 @@ def transposed_conv(word: words.TransposedConv, shape: Shape) -> Plan:
             bias=bias(word),
             batch_norm=word.batch_norm,
             activation=word.activation,
+            initializer=word.initializer,
         )
 
     weights = filters * channels * kernel[0] * kernel[1]
