@@ -77,6 +77,16 @@ CASES: dict[str, tuple[str, ...]] = {
     "flatten": ("flatten",),
     "dense": tuple(f"[flatten, {{dense: {{units: 10, activation: {a}}}}}]" for a in ("linear", "sigmoid", "softmax")),
     "residual": ("residual: {layers: [{conv: {filters: 8}}], activation: silu}",),
+    "transposed_conv": (
+        "transposed_conv: {filters: 6, kernel: 3, stride: 2, activation: relu}",
+        "transposed_conv: {filters: 6, kernel: [2, 3], stride: [2, 1], padding: valid, batch_norm: true}",
+    ),
+    "upsample": ("upsample: {size: 2}", "upsample: {size: [2, 3], interpolation: bilinear}"),
+    "l2_pool": ("l2_pool: {size: 3, stride: 2, padding: same}",),
+    "stochastic_pool": ("stochastic_pool: {size: 2}",),
+    "fractional_max_pool": ("fractional_max_pool: {ratio: [1.4, 1.5]}",),
+    "concat": ("concat: {branches: [[], [{conv: {filters: 4}}], [{pointwise: {filters: 4, activation: tanh}}]]}",),
+    "squeeze_excite": ("squeeze_excite: {ratio: 2}", "squeeze_excite: {filters: 4, gate: sigmoid, activation: silu}"),
     "inverted_residual": ("inverted_residual: {filters: 8, expansion: 2, activation: hard_swish}",),
 }
 """What is tested behind FRONT, of which [8, 6, 6] comes."""
