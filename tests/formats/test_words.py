@@ -29,7 +29,7 @@ from edgecnn.proof.parity import LayerReference
 from edgecnn.quantize import quantize
 from edgecnn.recipe import load_recipe
 from edgecnn.recipe.layers import WORDS, Layer
-from tests.formats.test_tflite_ops import alone, assert_close, given_to, is_faulty, whole, written
+from tests.formats.test_tflite_ops import alone, assert_close, given_to, whole, written
 
 FORMATS = all_formats()
 SIDE = 12
@@ -184,8 +184,6 @@ def test_int8(case: str, form: Format, tmp_path: Path) -> None:
     assert len(np.unique(reference[program.ops[-1].output.value])) >= LEVELS, "the output hardly varies"
     with written(form, graph) as model:
         for op in program.ops:
-            if is_faulty(op, form):
-                continue
             found = alone(form, model, program, op, [given_to(t, images, reference) for t in op.inputs])
             if found is not None:
                 assert_steps(found, reference[op.output.value], bound, f"{op.name} ({op.type}) in {form.name}")
