@@ -58,6 +58,8 @@ class Graph:
     inputs: list[Value]
     outputs: list[Value]
     shapes: dict[str, Shape] = field(default_factory=dict)
+    dtypes: dict[str, int] = field(default_factory=dict)
+    """ONNX element types, where shapes were inferred; float32 where nothing is said."""
 
     def producer(self, name: str) -> Node | None:
         """The node that makes a value, or None for inputs and constants."""
@@ -83,7 +85,7 @@ class Graph:
         if producer is None:
             raise UnusableFile(f"the graph has no value '{name}'")
         if producer.op != "QuantizeLinear":
-            return Value(name, TensorProto.FLOAT, self.shapes[name])
+            return Value(name, self.dtypes.get(name, TensorProto.FLOAT), self.shapes[name])
         signed = self.constants[producer.inputs[2]].dtype == np.int8
         return Value(name, TensorProto.INT8 if signed else TensorProto.UINT8, self.shapes[name])
 
@@ -151,6 +153,7 @@ class Graph:
         inferred = onnx.shape_inference.infer_shapes(to_onnx(self), strict_mode=True, data_prop=True)
         known = [*inferred.graph.value_info, *inferred.graph.input, *inferred.graph.output]
         self.shapes = {value.name: _shape(value) for value in known}
+        self.dtypes = {value.name: value.type.tensor_type.elem_type for value in known}
 
 
 def from_onnx(model: onnx.ModelProto) -> Graph:

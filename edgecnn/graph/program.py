@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from onnx import TensorProto
 
 from edgecnn.errors import UsageError
 from edgecnn.graph.edit import Array, Graph, Node, Shape, Value
@@ -148,6 +149,8 @@ class _Reader:
             island = island_at(self.graph, node)
             if island is not None:
                 self._island(island)
+            elif self._is_half(node):
+                self.tensors[node.output] = self.tensors[node.inputs[0]]
             elif node.op == "Reshape":
                 self._shuffle(node)
             else:
@@ -181,6 +184,12 @@ class _Reader:
         self.tensors |= dict.fromkeys((image.name, *(node.output for node in chain)), tensor)
         self.done |= {node.name for node in chain}
         return tensor
+
+    def _is_half(self, node: Node) -> bool:
+        """Whether it is a Cast into float16 or out of it, whose values are those that it takes."""
+        if node.op != "Cast":
+            return False
+        return TensorProto.FLOAT16 in (node.attributes["to"], self.graph.dtypes.get(node.inputs[0]))
 
     def _chain(self, value: str, ops: Sequence[str]) -> list[Node] | None:
         """The nodes behind a value that alone take each other's output, or None where they are others."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from edgecnn.proof.parity import LayerReport, Parity
 from edgecnn.quantize import PairSums
@@ -53,7 +53,7 @@ class Certificate:
     logit_grid: LogitGrid | None
     layers: tuple[LayerReport, ...]
     float_apart: Mapping[str, float]
-    """fp32 artifacts: the largest difference from the fp32 graph, as a share of the largest logit."""
+    """fp32 and fp16 artifacts: the largest difference from the fp32 graph, as a share of the largest logit."""
     worst: tuple[Picture, ...]
     failures: tuple[str, ...]
     limits: Mapping[str, float]
@@ -72,4 +72,6 @@ class Certificate:
     """test, given (pictures named by a person) or calibration (those kept at export)."""
     scope: str = "accuracy and parity"
     """"parity only" where the pictures' classes are unknown."""
+    float_agreement: Mapping[str, float] = field(default_factory=dict)
+    """fp32 and fp16 artifacts: the share of pictures on which the answer is the fp32 graph's."""
     schema: str = "edgecnn.verify/1"

@@ -12,6 +12,9 @@ from edgecnn.graph.edit import Array
 from edgecnn.metrics import agreement
 from edgecnn.proof.parity import Parity, compare
 
+FLOAT_APART = 1e-4
+"""Of the largest value: what fp32 answers may differ by."""
+
 
 @dataclass(frozen=True)
 class Answered:
@@ -22,6 +25,8 @@ class Answered:
     there: Array
     golden: Array
     golden_there: Array
+    tolerance: float = FLOAT_APART
+    """Of the largest value: what floats may differ by."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,8 @@ class FloatParity:
     n: int
     top1_agreement: float
     apart: float
+    tolerance: float = FLOAT_APART
+    """What `apart` may be, by the file's precision."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +92,8 @@ def int8_parity(found: Answered, device: str) -> Parity:
 
 def float_parity(found: Answered) -> FloatParity:
     """Differences between here and there."""
-    return FloatParity(found.name, len(found.here), agreement(found.here, found.there), _apart(found.here, found.there))
+    apart = _apart(found.here, found.there)
+    return FloatParity(found.name, len(found.here), agreement(found.here, found.there), apart, found.tolerance)
 
 
 def golden_parity(found: Answered) -> Golden:

@@ -26,6 +26,10 @@ SAME_SCALE = 1e-5
 """How far a scale may be off, relatively: OpenVINO keeps ranges, whose difference is rounded to float32."""
 FLOAT_LAYER = 1e-4
 """A float layer may differ by this share of its largest value."""
+HALF_LAYER = 4 * 2.0**-11
+"""A float16 layer, too: four roundings of 2^-11, of input, sum, bias and activation."""
+FLOAT_LAYERS = {"float32": FLOAT_LAYER, "float16": HALF_LAYER}
+"""By the type of the reference's values."""
 
 
 @dataclass(frozen=True)
@@ -159,9 +163,11 @@ def _other_grid(decided: Grid, found: Grid | None) -> str | None:
 
 
 def _judge_float(op: Op, got: Array, expected: Array, levels: int) -> LayerCheck:
+    allowed = FLOAT_LAYERS[expected.dtype.name]
+    got, expected = got.astype(np.float32), expected.astype(np.float32)
     largest = max(float(np.abs(expected).max()), 1e-30)
     apart = float(np.abs(got - expected).max()) / largest
-    reason = None if apart <= FLOAT_LAYER else f"differs by {apart:.2g} of the largest value"
+    reason = None if apart <= allowed else f"differs by {apart:.2g} of the largest value"
     return LayerCheck(op.name, op.type, apart, float((got != expected).mean()), levels, reason)
 
 

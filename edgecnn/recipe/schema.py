@@ -10,7 +10,7 @@ from edgecnn.recipe.layers import Layer
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Target = Literal["tflite", "onnx", "openvino"]
-Precision = Literal["fp32", "int8"]
+Precision = Literal["fp32", "fp16", "int8"]
 
 
 class Section(BaseModel):

@@ -17,15 +17,16 @@ from edgecnn.edge.machine import instruction_sets
 from edgecnn.edge.runtimes import runtime_for
 from edgecnn.errors import EdgecnnError
 from edgecnn.graph.edit import Array, Graph, to_onnx
+from edgecnn.graph.half import halved
 from edgecnn.graph.program import Grid, read_program
 from edgecnn.graph.reference import Reference
 from edgecnn.quantize import broken_rules, quantize
 from edgecnn.records import sha256, sha256_file, write_json, write_whole
 from edgecnn.verbs.class_maps import FAR, class_map_record, map_graphs
 from edgecnn.verbs.folders import EXPORT, Export
-from edgecnn.verbs.network import Network, check_float
+from edgecnn.verbs.network import TOLERANCES, Network, check_float
 
-SCHEMES = {"fp32": "fp32", "int8": "static_wi{weights_bits}_ai8{suffix}"}
+SCHEMES = {"fp32": "fp32", "fp16": "fp16", "int8": "static_wi{weights_bits}_ai8{suffix}"}
 SUFFIXES = {"asymmetric": "", "symmetric": "_symmetric"}
 METHOD = "minmax"
 GOLDEN = 8
@@ -62,6 +63,7 @@ class Writer:
         weights_bits: int,
         heat_maps: bool = False,
         activations: str = "asymmetric",
+        half: bool = False,
     ) -> None:
         """Decide int8, where it is asked for, and write the graphs and the reference; UsageError for a network without
         a map form where `heat_maps` are, EdgecnnError for symmetric activations that break TensorRT's rules.
@@ -72,6 +74,8 @@ class Writer:
         self.graphs: dict[str, Graph] = {"fp32": network.fp32}
         if int8:
             self.graphs["int8"] = quantize(network.fp32, network.calibration.images, weights_bits, activations)
+        if half:
+            self.graphs["fp16"] = halved(network.fp32)
         self.maps = map_graphs(network, self.graphs) if heat_maps else {}
         if activations == "symmetric":
             for graphs in (self.graphs, self.maps):
@@ -153,6 +157,7 @@ class Writer:
             artifacts=tuple(self.names),
             fp32=self.hashes["fp32.onnx"],
             int8=self.hashes.get("int8.onnx"),
+            fp16=self.hashes.get("fp16.onnx"),
             reference=self.hashes["reference.npz"],
             train_data=network.train_data,
             heat_maps=tuple(self.heat_maps),
@@ -198,7 +203,7 @@ def check_claims(opened: Artifact, images: Array, expected: Array) -> Array:
             f"the {what} file gives {raw.dtype} {list(raw.shape)} instead of {expected.dtype} {list(expected.shape)}"
         )
     if opened.manifest.output.scale is None:
-        check_float(raw, expected, f"the {what} file")
+        check_float(raw, expected, f"the {what} file", TOLERANCES[opened.manifest.precision])
     elif np.median(np.abs(raw.astype(int) - expected.astype(int))) > max(1.0, FAR * np.ptp(expected)):
         raise EdgecnnError(f"the {what} file's answers lie far from the reference's in most places")
     return raw

@@ -80,6 +80,7 @@ def export(
     precisions: Sequence[str] | None = None,
     int8: bool = False,
     fp32: bool = False,
+    fp16: bool = False,
     weights_bits: int | None = None,
     activations: str | None = None,
     heatmap: bool | None = None,
@@ -96,7 +97,7 @@ def export(
 ) -> ExportRecord:
     """Export a run's best checkpoint, a torch module in eval mode, or a float .onnx file.
 
-    Targets and precisions (`int8`, `fp32`, or both by name) replace the recipe's; without a recipe they are all.
+    Targets and precisions (`int8`, `fp32`, `fp16`, or by name) replace the recipe's; without a recipe fp32, int8.
     weights_bits replaces the recipe's too, or 8; with 7, no sum saturates on x86 machines without VNNI. activations,
     too, or asymmetric; symmetric ones have zero point 0, which TensorRT wants. heatmap, too: beside each artifact its
     map form, which says where a class is seen. What follows data_dir is for networks from elsewhere only: a run's
@@ -107,7 +108,7 @@ def export(
     started = time.perf_counter()
     size = (input_size, input_size) if isinstance(input_size, int) else input_size
     told = Told(calibration, mean, std, size, labels, resize, name)
-    asked = tuple(precisions or [name for name, wanted in (("fp32", fp32), ("int8", int8)) if wanted])
+    asked = tuple(precisions or [name for name, wanted in (("fp32", fp32), ("fp16", fp16), ("int8", int8)) if wanted])
     plan = _plan(source, told, tuple(targets or ()), asked, Path(out) if out is not None else None, data_dir, message)
     plan = _decided(plan, weights_bits=weights_bits, activations=activations, heatmap=heatmap)
     _check(plan)
@@ -131,6 +132,8 @@ def _decided(plan: _Plan, **given: Any) -> _Plan:
 
 def _check(plan: _Plan) -> None:
     """MissingExtra without an engine for each target, UsageError where the folder is something else."""
+    if plan.heatmap and "fp16" in plan.precisions:
+        raise UsageError("fp16 files have no map form; leave out --fp16, or give --no-heatmap")
     for target in plan.targets:
         runtime_for(formats.find_format(target).name).version()
     if plan.out.exists() and not (plan.out / EXPORT).is_file():
@@ -142,7 +145,8 @@ def _write(plan: _Plan, message: Callable[[str], None]) -> Writer:
     network = plan.network()
     with whole_folder(plan.out) as made:
         int8 = "int8" in plan.precisions
-        writer = Writer(made, network, int8, plan.weights_bits, plan.heatmap, plan.activations)
+        half = "fp16" in plan.precisions
+        writer = Writer(made, network, int8, plan.weights_bits, plan.heatmap, plan.activations, half)
         for target in plan.targets:
             for precision in plan.precisions:
                 message(f"writing {target} {precision}")

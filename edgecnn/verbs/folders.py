@@ -14,7 +14,17 @@ from edgecnn.records import read_json
 from edgecnn.run import Run
 
 EXPORT = "export.json"
-PREFERRED = ("tflite-int8", "onnx-int8", "openvino-int8", "tflite-fp32", "onnx-fp32", "openvino-fp32")
+PREFERRED = (
+    "tflite-int8",
+    "onnx-int8",
+    "openvino-int8",
+    "tflite-fp32",
+    "onnx-fp32",
+    "openvino-fp32",
+    "tflite-fp16",
+    "onnx-fp16",
+    "openvino-fp16",
+)
 
 
 @dataclass(frozen=True)
@@ -46,6 +56,8 @@ class Export:
     """Fingerprint of the training pictures."""
     heat_maps: tuple[str, ...] = ()
     """The folders of artifacts' map forms, `<target>-<precision>-map`."""
+    fp16: str | None = None
+    """sha256 of fp16.onnx; None where it was not asked for."""
     schema: str = "edgecnn.export-folder/1"
 
 

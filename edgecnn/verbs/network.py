@@ -21,6 +21,10 @@ CALIBRATED = 512
 """Pictures that int8 is decided on, where nothing says otherwise."""
 FLOAT_TOLERANCE = 1e-4
 """Of the largest logit: what two float engines may differ by."""
+HALF_TOLERANCE = 2.0**-6
+"""Of the largest logit: what fp16 files may differ from fp32 by, rounded to 2^-11 of a value in each layer."""
+TOLERANCES = {"fp32": FLOAT_TOLERANCE, "fp16": HALF_TOLERANCE}
+"""By precision."""
 
 
 @dataclass(frozen=True)
@@ -63,10 +67,10 @@ def calibration_pictures(pictures: Pictures, count: int) -> Pictures:
     return pictures.take(np.sort(order))
 
 
-def check_float(values: Array, expected: Array, what: str) -> None:
+def check_float(values: Array, expected: Array, what: str, tolerance: float = FLOAT_TOLERANCE) -> None:
     """EdgecnnError where two engines' float answers lie further apart than rounding explains."""
     difference, largest = float(np.abs(values - expected).max()), float(np.abs(expected).max())
-    if not difference <= FLOAT_TOLERANCE * largest:
+    if not difference <= tolerance * largest:
         raise EdgecnnError(
             f"{what} differs from its source by {difference:.3g} where the largest value is {largest:.3g}"
         )

@@ -22,7 +22,7 @@ from edgecnn.errors import MissingExtra, UnusableFile
 from edgecnn.graph.edit import Array, Graph, from_onnx
 from edgecnn.graph.program import read_program
 from edgecnn.graph.reference import Reference
-from edgecnn.metrics import drop_interval, mcnemar, ties, top1
+from edgecnn.metrics import agreement, drop_interval, mcnemar, ties, top1
 from edgecnn.proof.certificate import Accuracy, Certificate, LogitGrid, Picture
 from edgecnn.proof.parity import LayerReference, LayerReport, Parity, check_layers, compare
 from edgecnn.quantize import UNTESTED, PairSums, pair_sums
@@ -31,7 +31,7 @@ from edgecnn.verbs.export import ExportRecord
 from edgecnn.verbs.folders import Export, find_export, read_export
 from edgecnn.verbs.foreign import Images
 from edgecnn.verbs.measured import Chosen, pictures_for
-from edgecnn.verbs.network import FLOAT_TOLERANCE
+from edgecnn.verbs.network import FLOAT_TOLERANCE, TOLERANCES
 
 CERTIFICATE = "certificate.json"
 REFERENCE = "reference"
@@ -95,6 +95,7 @@ class _Verification:
         self.layers: list[LayerReport] = []
         self.hashes: dict[str, str] = {}
         self.float_apart: dict[str, float] = {}
+        self.float_agreement: dict[str, float] = {}
         self.bytes: dict[str, int] = {}
         self.saturation: tuple[PairSums, ...] = ()
         self.notes = chosen.notes
@@ -113,6 +114,9 @@ class _Verification:
         layers = {"fp32": LayerReference(fp32, sample)}
         if int8 is not None:
             layers["int8"] = LayerReference(int8, sample)
+        if self.about.fp16 is not None:
+            half = from_onnx(onnx.load(self.folder / "fp16.onnx"))
+            layers["fp16"] = LayerReference(half, sample)
         for name in self.about.artifacts:
             self._artifact(name, layers)
         parity = tuple(self._parity()) if int8 is not None else ()
@@ -126,6 +130,8 @@ class _Verification:
         expected = {"fp32.onnx": self.about.fp32, "reference.npz": self.about.reference}
         if self.about.int8 is not None:
             expected["int8.onnx"] = self.about.int8
+        if self.about.fp16 is not None:
+            expected["fp16.onnx"] = self.about.fp16
         for name, known in expected.items():
             path = self.folder / name
             if not path.is_file():
@@ -185,7 +191,7 @@ class _Verification:
         if manifest.precision == "int8":
             self.raw[name] = raw
         else:
-            self._float_artifact(name)
+            self._float_artifact(name, TOLERANCES[manifest.precision])
 
     def _hash(self, name: str, folder: Path, manifest: Manifest) -> None:
         try:
@@ -199,11 +205,12 @@ class _Verification:
         if manifest.parents.get(parent) != self.hashes[parent]:
             self.failures.append(f"{name}: was not made from this export's {parent}")
 
-    def _float_artifact(self, name: str) -> None:
+    def _float_artifact(self, name: str, tolerance: float) -> None:
         reference = self.logits["fp32"]
         apart = float(np.abs(self.logits[name] - reference).max() / np.abs(reference).max())
         self.float_apart[name] = apart
-        if not apart <= FLOAT_TOLERANCE:
+        self.float_agreement[name] = agreement(reference, self.logits[name])
+        if not apart <= tolerance:
             self.failures.append(f"{name}: differs from fp32.onnx by {apart:.2g} of the largest logit")
 
     # --- all together ------------------------------------------------------------------------------------------------
@@ -288,6 +295,7 @@ class _Verification:
             },
             notes=self.notes,
             saturation=self.saturation,
+            float_agreement=self.float_agreement,
             split=self.chosen.split,
             scope="accuracy and parity" if self.chosen.labelled else "parity only",
             created=datetime.now(timezone.utc).isoformat(timespec="seconds"),

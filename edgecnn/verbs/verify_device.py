@@ -34,7 +34,7 @@ from edgecnn.remote.profiles import Profile, load_profile
 from edgecnn.verbs.folders import Export, find_export, read_export
 from edgecnn.verbs.foreign import Images
 from edgecnn.verbs.measured import Chosen, pictures_for
-from edgecnn.verbs.network import FLOAT_TOLERANCE
+from edgecnn.verbs.network import FLOAT_TOLERANCE, TOLERANCES
 from edgecnn.verbs.subjects import files_of
 from edgecnn.verbs.verify import certificate_path
 
@@ -124,7 +124,8 @@ def _answered(case: _Case, device: Device, images: Array) -> tuple[Answered, Eng
         worker.open(Open(device.path_there(case.path), 1, None, 0.0, 1), OPENING_S)
         parts = [worker.classify(images[i : i + AT_ONCE], AT_ONCE * EACH_S) for i in range(0, len(images), AT_ONCE)]
         golden_there = worker.classify(golden_images, len(golden_images) * EACH_S)
-    return Answered(case.name, opened.raw(images), np.concatenate(parts), golden, golden_there), engine
+    tolerance = TOLERANCES.get(case.manifest.precision, FLOAT_TOLERANCE)
+    return Answered(case.name, opened.raw(images), np.concatenate(parts), golden, golden_there, tolerance), engine
 
 
 def _engine_here(case: _Case) -> str | None:
@@ -191,7 +192,7 @@ def _failures(parity: Sequence[Parity], floats: Sequence[FloatParity], agreement
     found += [
         f"{pair.name}: differs from here by {pair.apart:.2g} of the largest logit"
         for pair in floats
-        if not pair.apart <= FLOAT_TOLERANCE
+        if not pair.apart <= pair.tolerance
     ]
     return found
 

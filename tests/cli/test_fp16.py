@@ -13,6 +13,8 @@ from onnx import numpy_helper
 import edgecnn
 from edgecnn import formats
 from edgecnn.edge import artifact
+from edgecnn.errors import UnusableFile
+from edgecnn.verbs.export import ExportRecord
 from edgecnn.verbs.verify import verify
 
 RNG = np.random.default_rng(0)
@@ -33,9 +35,9 @@ def net() -> torch.nn.Module:
     return layers.eval()
 
 
-def exported(folder: Path) -> edgecnn.ExportRecord:
+def exported(folder: Path, module: torch.nn.Module | None = None) -> ExportRecord:
     return edgecnn.export(
-        net(), input_size=16, calibration=IMAGES, mean=(0.5,) * 3, std=(0.25,) * 3, fp16=True, out=folder
+        module or net(), input_size=16, calibration=IMAGES, mean=(0.5,) * 3, std=(0.25,) * 3, fp16=True, out=folder
     )
 
 
@@ -70,5 +72,5 @@ def test_a_weight_beyond_fp16_is_refused_by_name(tmp_path: Path) -> None:
     large = net()
     with torch.no_grad():
         large[6].weight[0, 0] = 1e5
-    with pytest.raises(edgecnn.errors.UnusableFile, match=r"weight.*100000.*65504"):
-        edgecnn.export(large, input_size=16, calibration=IMAGES, fp16=True, out=tmp_path / "export")
+    with pytest.raises(UnusableFile, match=r"weight.*100000.*65504"):
+        exported(tmp_path / "export", large)

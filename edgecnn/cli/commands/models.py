@@ -126,6 +126,7 @@ def evaluate(
 @click.option("--target", "--format", "targets", type=TARGETS, multiple=True, help="tflite, onnx, openvino or all.")
 @click.option("--int8", is_flag=True, help="Static w8a8: int8 weights per channel, 8-bit activations.")
 @click.option("--fp32", is_flag=True, help="32-bit floats.")
+@click.option("--fp16", is_flag=True, help="16-bit floats: weights, and values where the engine computes in them.")
 @click.option(
     "--weights-bits",
     type=click.IntRange(7, 8),
@@ -161,6 +162,7 @@ def export(
     targets: tuple[tuple[str, ...], ...],
     int8: bool,
     fp32: bool,
+    fp16: bool,
     weights_bits: int | None,
     activations: str | None,
     heatmap: bool | None,
@@ -186,7 +188,7 @@ def export(
     if run is None:
         run = str(find_run(None).path)
         voice.message(f"run {run}")
-    precisions = [name for name, asked in (("fp32", fp32), ("int8", int8)) if asked]
+    precisions = [name for name, asked in (("fp32", fp32), ("fp16", fp16), ("int8", int8)) if asked]
     record = verb(
         run,
         targets=flattened(targets),

@@ -21,6 +21,7 @@ from edgecnn.formats.openvino.metadata import describe, read_details
 from edgecnn.formats.openvino.read import read
 from edgecnn.graph.canonical import IMAGE, IMAGE_SCALE, IMAGE_ZERO
 from edgecnn.graph.edit import Graph, to_onnx
+from edgecnn.graph.half import INNER, is_half, widened
 from edgecnn.graph.listing import Listing
 from edgecnn.graph.program import Grid, Op, Program, Tensor
 from edgecnn.records import write_whole
@@ -37,8 +38,12 @@ class OpenVINOFormat:
     companions: tuple[str, ...] = ("model.bin",)
 
     def write(self, graph: Graph, folder: Path, details: Details) -> None:
-        """Convert and save at full precision; the same graph and details give the same bytes."""
-        openvino = _library()
+        """Convert and save; the same graph and details give the same bytes.
+
+        A float16 graph is saved in OpenVINO's own way, weights in fp16, and computes at whatever precision is asked.
+        """
+        openvino, half = _library(), is_half(graph)
+        graph = widened(graph) if half else graph
         with tempfile.TemporaryDirectory() as temporary:
             source = Path(temporary) / "graph.onnx"
             source.write_bytes(to_onnx(graph).SerializeToString())
@@ -54,7 +59,7 @@ class OpenVINOFormat:
         with tempfile.TemporaryDirectory() as temporary:
             made = Path(temporary) / self.model
             try:
-                openvino.save_model(model, made, compress_to_fp16=False)
+                openvino.save_model(model, made, compress_to_fp16=half)
             except RuntimeError as error:
                 if "iostream" not in str(error):
                     raise
@@ -109,8 +114,10 @@ class OpenVINOFormat:
 
     def encode(self, tensor: Tensor, values: Array) -> Array:
         """What the grid's points stand for, as float32; the image as it is."""
-        if tensor.grid is None or tensor.name == tensor.value:
+        if tensor.name == tensor.value and values.dtype == np.uint8:
             return values
+        if tensor.grid is None:
+            return values.astype(np.float32)  # float16 files compute in float32
         return np.asarray((values.astype(np.float32) - tensor.grid.zero_point) * np.float32(tensor.grid.scale))
 
     def decode(self, tensor: Tensor, values: Array) -> Array:
@@ -123,7 +130,7 @@ class OpenVINOFormat:
 
 def tensor_name(tensor: Tensor) -> str:
     """A tensor's name in the IR: that of the dequantized value, where the pair was fused."""
-    return re.sub(r"\.q$", ".dq", tensor.value)
+    return re.sub(r"\.q$", ".dq", tensor.value).removesuffix(INNER)
 
 
 def _read(model: Path) -> Any:

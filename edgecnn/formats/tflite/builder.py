@@ -85,14 +85,22 @@ class Builder:
         return self._add(name, shape, schema.TensorType.UINT8, [grid.scale], [grid.zero_point])
 
     def constant(self, name: str, values: Array, scales: Array | None = None, axis: int = 0) -> int:
-        """A new constant; with `scales`, integers quantized along `axis` with zero points 0."""
+        """A new constant; with `scales`, integers quantized along `axis` with zero points 0.
+
+        float16 ones get a DEQUANTIZE to float32, which XNNPACK does once, at loading.
+        """
         buffer = AlignedBuffer()
         buffer.data = np.ascontiguousarray(values).tobytes()
         self.buffers.append(buffer)
         kind = _TYPES[values.dtype.type]
         zeros = None if scales is None else [0] * len(scales)
         listed = None if scales is None else scales.tolist()
-        return self._add(name, values.shape, kind, listed, zeros, axis, len(self.buffers) - 1)
+        made = self._add(name, values.shape, kind, listed, zeros, axis, len(self.buffers) - 1)
+        if kind != schema.TensorType.FLOAT16:
+            return made
+        widened = self._add(f"{name}/float32", values.shape, schema.TensorType.FLOAT32)
+        self.operator("DEQUANTIZE", 3, [made], [widened], schema.DequantizeOptionsT())
+        return widened
 
     def _add(
         self,
@@ -200,6 +208,7 @@ def _tensor_map(name: str, index: int) -> Any:
 
 
 _TYPES = {
+    np.float16: schema.TensorType.FLOAT16,
     np.float32: schema.TensorType.FLOAT32,
     np.int8: schema.TensorType.INT8,
     np.int32: schema.TensorType.INT32,

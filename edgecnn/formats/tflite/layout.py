@@ -22,7 +22,9 @@ def feature_order(tensor: Tensor) -> Array:
 def to_file(tensor: Tensor, values: Array) -> Array:
     """A graph's values (float32, or uint8 on the tensor's grid) as the file holds them."""
     moved = values.transpose(0, 2, 3, 1) if values.ndim == 4 else values[:, feature_order(tensor)]
-    return np.ascontiguousarray(moved ^ np.uint8(128)).view(np.int8) if values.dtype == np.uint8 else moved.copy()
+    if values.dtype == np.uint8:
+        return np.ascontiguousarray(moved ^ np.uint8(128)).view(np.int8)
+    return moved.astype(np.float32)  # float16 files compute in float32
 
 
 def from_file(tensor: Tensor, values: Array) -> Array:
