@@ -12,15 +12,18 @@ import numpy as np
 from onnx import TensorProto
 
 from edgecnn.errors import UnusableFile
-from edgecnn.graph.edit import Graph, Node, Value
+from edgecnn.graph.edit import Array, Graph, Node, Value
 
 LARGEST = float(np.finfo(np.float16).max)
 """65504: beyond it float16 has only infinity."""
 INTO, OUT_OF = "half", "logits_float"
 """The names of the two Casts."""
-PIXELS = "DequantizeLinear"
+IN_FLOAT32 = ("DequantizeLinear", "Resize")
+"""Whose constants stay float32: the pixels' scale, and how much larger a picture becomes (ONNX has it so)."""
 INNER = "/half"
 """Added to the output's name for the value before it is cast back."""
+EXACT, WIDE = "/exact", "/float32"
+"""Added to a value's name for itself before it is rounded, and for the rounded one in float32."""
 
 
 def check_fits(graph: Graph) -> None:
@@ -40,7 +43,7 @@ def halved(graph: Graph) -> Graph:
     """The float16 graph of a canonical fp32 one: same names, uint8 in, float32 out. UnusableFile as in check_fits."""
     check_fits(graph)
     made = _copy(graph)
-    kept = {name for node in made.each(PIXELS) for name in node.inputs}
+    kept = {name for node in made.each(*IN_FLOAT32) for name in node.inputs}
     made.constants = {
         name: values.astype(np.float16) if values.dtype == np.float32 and name not in kept else values
         for name, values in made.constants.items()
@@ -72,10 +75,37 @@ def widened(graph: Graph) -> Graph:
     made = _copy(graph)
     for node in list(made.each("Cast")):
         made.bypass(node)
-    made.constants = {
-        name: values.astype(np.float32) if values.dtype == np.float16 else values
-        for name, values in made.constants.items()
-    }
+    made.constants = _widened_constants(graph)
+    made.infer_shapes()
+    return made
+
+
+def _widened_constants(graph: Graph) -> dict[str, Array]:
+    """A graph's constants, those of float16 as float32."""
+    half = {name: values.astype(np.float32) for name, values in graph.constants.items() if values.dtype == np.float16}
+    return graph.constants | half
+
+
+def rounded(graph: Graph) -> Graph:
+    """A float16 graph whose nodes compute in float32 and round what they give to float16, each of them.
+
+    Values keep names and types. An engine without float16 arithmetic, left to itself, keeps float32 from node to node:
+    ONNX Runtime takes out the Casts that it puts in, but none that a graph has.
+    """
+    made = _copy(graph)
+    half = [name for name, dtype in graph.dtypes.items() if dtype == TensorProto.FLOAT16]
+    made.constants = _widened_constants(graph)
+    for node in list(made.nodes):
+        node.inputs = [name + WIDE if name in half else name for name in node.inputs]
+        if node.output not in half or node.op == "Cast":
+            continue
+        name, exact = node.output, node.output + EXACT
+        node.outputs = [exact]
+        made.insert_after(node, Node("Cast", exact, [exact], [name], {"to": TensorProto.FLOAT16}))
+    for node in list(made.each("Cast")):
+        if node.attributes["to"] == TensorProto.FLOAT16:
+            wide = node.output + WIDE
+            made.insert_after(node, Node("Cast", wide, [node.output], [wide], {"to": TensorProto.FLOAT}))
     made.infer_shapes()
     return made
 

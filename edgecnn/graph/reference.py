@@ -1,6 +1,7 @@
 """What a graph means: its values as ONNX Runtime computes them with every optimization off.
 
-For a QDQ graph this is the reference that int8 files are held to: each operation in float32 between exact grids.
+For a QDQ graph this is the reference that int8 files are held to: each operation in float32 between exact grids; for
+a float16 graph the one of fp16 files: each operation in float32, and its output rounded.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import numpy as np
 
 from edgecnn.edge.runtimes.onnxruntime import library
 from edgecnn.graph.edit import Array, Graph, to_onnx
+from edgecnn.graph.half import is_half, rounded
 
 
 class Reference:
@@ -23,6 +25,7 @@ class Reference:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         options.log_severity_level = 3
         self.names = list(names) if names is not None else [value.name for value in graph.outputs]
+        graph = rounded(graph) if is_half(graph) else graph
         watched = Graph(graph.nodes, graph.constants, graph.inputs, [graph.value(name) for name in self.names])
         content = to_onnx(watched).SerializeToString()
         self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])

@@ -17,6 +17,7 @@ from edgecnn.edge.machine import instruction_sets
 from edgecnn.edge.runtimes import runtime_for
 from edgecnn.errors import EdgecnnError
 from edgecnn.graph.edit import Array, Graph, to_onnx
+from edgecnn.graph.fits import check_values_fit
 from edgecnn.graph.half import halved
 from edgecnn.graph.program import Grid, read_program
 from edgecnn.graph.reference import Reference
@@ -66,7 +67,8 @@ class Writer:
         half: bool = False,
     ) -> None:
         """Decide int8, where it is asked for, and write the graphs and the reference; UsageError for a network without
-        a map form where `heat_maps` are, EdgecnnError for symmetric activations that break TensorRT's rules.
+        a map form where `heat_maps` are, EdgecnnError for symmetric activations that break TensorRT's rules,
+        UnusableFile for weights or values that float16 can't hold where `half` is.
         """
         self.folder, self.network = folder, network
         self.weights_bits, self.activations = weights_bits, activations
@@ -75,6 +77,8 @@ class Writer:
         if int8:
             self.graphs["int8"] = quantize(network.fp32, network.calibration.images, weights_bits, activations)
         if half:
+            for images in (network.calibration.images, network.evaluated):
+                check_values_fit(network.fp32, images)
             self.graphs["fp16"] = halved(network.fp32)
         self.maps = map_graphs(network, self.graphs) if heat_maps else {}
         if activations == "symmetric":

@@ -13,11 +13,12 @@ from edgecnn.edge.camera.heatmap import ClassMap, HeatMap
 from edgecnn.errors import EdgecnnError
 from edgecnn.graph.class_map import class_map
 from edgecnn.graph.edit import Array, Graph
+from edgecnn.graph.half import halved
 from edgecnn.graph.program import Tensor, read_program
 from edgecnn.graph.reference import Reference
 from edgecnn.metrics import agreement, softmax
 from edgecnn.quantize import quantized_map
-from edgecnn.verbs.network import Network, check_float
+from edgecnn.verbs.network import TOLERANCES, Network, check_float
 
 FAR = 0.05
 """Of the span of a reference's answers: what int8 rounding may move half of them by at most. A deep net whose weights
@@ -29,6 +30,8 @@ def map_graphs(network: Network, graphs: Mapping[str, Graph]) -> dict[str, Graph
     made = {"fp32": class_map(network.fp32)}
     if "int8" in graphs:
         made["int8"] = quantized_map(graphs["int8"], network.fp32, network.calibration.images)
+    if "fp16" in graphs:
+        made["fp16"] = halved(made["fp32"])
     return made
 
 
@@ -69,6 +72,6 @@ def _check(opened: Artifact, found: Array, expected: Array, what: str) -> None:
         raise EdgecnnError(f"{what} gives {list(found.shape)} instead of {list(expected.shape)}")
     scale = opened.manifest.output.scale
     if scale is None:
-        check_float(found, expected, what)
+        check_float(found, expected, what, TOLERANCES[opened.manifest.precision])
     elif np.median(np.abs(found - expected)) > max(scale, FAR * np.ptp(expected)):
         raise EdgecnnError(f"{what} lies far from what it was made from in most places")

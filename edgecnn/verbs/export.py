@@ -132,8 +132,6 @@ def _decided(plan: _Plan, **given: Any) -> _Plan:
 
 def _check(plan: _Plan) -> None:
     """MissingExtra without an engine for each target, UsageError where the folder is something else."""
-    if plan.heatmap and "fp16" in plan.precisions:
-        raise UsageError("fp16 files have no map form; leave out --fp16, or give --no-heatmap")
     for target in plan.targets:
         runtime_for(formats.find_format(target).name).version()
     if plan.out.exists() and not (plan.out / EXPORT).is_file():
