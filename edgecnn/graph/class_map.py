@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import onnx
 from onnx import TensorProto
+from onnx.shape_inference import InferenceError as ShapeError
 
 from edgecnn.errors import UsageError
+from edgecnn.geometry import Pair
 from edgecnn.graph.canonical import LOGITS
 from edgecnn.graph.edit import Graph, Node, Shape, Value, from_onnx, to_onnx
 from edgecnn.graph.program import Op, Program, read_program
@@ -32,6 +34,47 @@ def class_map(graph: Graph) -> Graph:
     weights = edited.constants[node.inputs[1]]
     edited.constants[node.inputs[1]] = weights[:, :, None, None]
     return finished(edited, node, TensorProto.FLOAT, (weights.shape[0], *pool.inputs[0].shape[2:]))
+
+
+def at_size(made: Graph, size: Pair) -> Graph:
+    """A map form, fp32 or QDQ, for pictures of another size (height, width): the same operations over more places.
+
+    Every integer, scale and margin stays. UsageError where the network doesn't fit the size, or picks rows or columns
+    by their numbers.
+    """
+    edited = from_onnx(to_onnx(made))
+    (image,), (output,) = edited.inputs, edited.outputs
+    edited.inputs = [Value(image.name, image.dtype, (image.shape[0], *size, image.shape[3]))]
+    for node in edited.each("Gather"):
+        raise UsageError(f"layer '{node.name}' picks rows and columns of one size: it has no map at another")
+    try:
+        for node in edited.each("Reshape"):
+            _reshape_again(edited, node)
+        shape = _shape_of(edited, output)
+    except ShapeError as error:
+        raise UsageError(f"the network does not fit pictures of {size[0]}x{size[1]}") from error
+    edited.outputs = [Value(output.name, output.dtype, shape)]
+    edited.infer_shapes()
+    if min(shape) < 1:
+        raise UsageError(f"the network does not fit pictures of {size[0]}x{size[1]}")
+    return from_onnx(to_onnx(edited))
+
+
+def _reshape_again(graph: Graph, node: Node) -> None:
+    """Give a shuffle of channels the rows and columns that reach it."""
+    given = _shape_of(graph, Value(node.inputs[0], TensorProto.FLOAT, ()))
+    wanted = graph.constants[node.inputs[1]].copy()
+    wanted[-2:] = given[-2:]
+    node.inputs = [node.inputs[0], graph.constant(f"{node.name}.shape", wanted)]
+
+
+def _shape_of(graph: Graph, value: Value) -> Shape:
+    """The shape of a value, worked out anew from the graph's inputs."""
+    part = graph.between(graph.inputs, [Value(value.name, value.dtype, graph.shapes.get(value.name, value.shape))])
+    bare = to_onnx(part)
+    bare.graph.output[0].type.tensor_type.ClearField("shape")
+    inferred = onnx.shape_inference.infer_shapes(bare, strict_mode=True, data_prop=True)
+    return tuple(size.dim_value for size in inferred.graph.output[0].type.tensor_type.shape.dim)
 
 
 def tail(program: Program) -> tuple[Op, Op]:

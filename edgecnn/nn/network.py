@@ -81,12 +81,27 @@ def plan_network(model: Model, input_shape: tuple[int, int, int], classes: int) 
         return TorchvisionNetwork.planned(model.torchvision, input_shape, classes)
     layers = model.layers if model.layers is not None else named_architecture(model, classes, input_shape[1:])
     network = LayeredNetwork(input_shape, plan_layers(layers, input_shape))
+    if model.fully_convolutional:
+        _check_fully_convolutional(network)
     output = network.layers[-1][1].output
     if output != (classes,):
         raise UsageError(
             f"the net ends in {list(output)}, but the data has {classes} classes: end in dense: {{units: {classes}}}"
         )
     return network
+
+
+def _check_fully_convolutional(network: LayeredNetwork) -> None:
+    """UsageError for a net that does not end in a mean over all places and one dense layer, which can change places."""
+    kinds = [plan.type for _, plan in network.layers if plan.type not in ("dropout", "spatial_dropout")]
+    if kinds[-2:] != ["global_average_pool", "dense"]:
+        raise UsageError(
+            f"fully_convolutional: the net ends in {', '.join(kinds[-2:])}; it must end in global_average_pool and one "
+            "dense layer"
+        )
+    for name, plan in network.layers[:-2]:
+        if plan.type in ("fractional_max_pool", "flatten", "dense"):
+            raise UsageError(f"fully_convolutional: {name} ({plan.type}) works at one size only")
 
 
 def named_architecture(model: Model, classes: int, size: Pair) -> tuple[Layer, ...]:

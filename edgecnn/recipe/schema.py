@@ -74,6 +74,7 @@ class Model(Section):
     layers: tuple[Layer, ...] | None = None
     torchvision: str | None = None
     weights: Annotated[str, Field(min_length=1)] | None = None
+    fully_convolutional: bool = False  # it has a map form at any size, which is exported, too
 
     @model_validator(mode="after")
     def _one_of(self) -> Model:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import platform
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from edgecnn.edge.camera import heatmap
 from edgecnn.edge.machine import instruction_sets
 from edgecnn.edge.runtimes import runtime_for
 from edgecnn.errors import EdgecnnError
+from edgecnn.geometry import Pair
 from edgecnn.graph.edit import Array, Graph, to_onnx
 from edgecnn.graph.fits import check_values_fit
 from edgecnn.graph.half import halved
@@ -62,13 +64,14 @@ class Writer:
         network: Network,
         int8: bool,
         weights_bits: int,
-        heat_maps: bool = False,
+        maps: Sequence[Pair | None] = (),
         activations: str = "asymmetric",
         half: bool = False,
     ) -> None:
-        """Decide int8, where it is asked for, and write the graphs and the reference; UsageError for a network without
-        a map form where `heat_maps` are, EdgecnnError for symmetric activations that break TensorRT's rules,
-        UnusableFile for weights or values that float16 can't hold where `half` is.
+        """Decide int8, where it is asked for, and write the graphs and the reference. maps: the sizes of pictures to
+        make map forms for, None being the classifier's own; UsageError for a network without one,
+        EdgecnnError for symmetric activations that break TensorRT's rules, UnusableFile for weights or values
+        that float16 can't hold where `half` is.
         """
         self.folder, self.network = folder, network
         self.weights_bits, self.activations = weights_bits, activations
@@ -80,9 +83,9 @@ class Writer:
             for images in (network.calibration.images, network.evaluated):
                 check_values_fit(network.fp32, images)
             self.graphs["fp16"] = halved(network.fp32)
-        self.maps = map_graphs(network, self.graphs) if heat_maps else {}
+        self.maps = map_graphs(network, self.graphs, maps)
         if activations == "symmetric":
-            for graphs in (self.graphs, self.maps):
+            for graphs in (self.graphs, *self.maps.values()):
                 if "int8" in graphs:
                     check_rules(graphs["int8"])
         self.hashes: dict[str, str] = {}
@@ -107,10 +110,10 @@ class Writer:
         np.savez(folder / "golden.npz", images=images, outputs=raw)
         self.names.append(folder.name)
 
-    def heat_map(self, target: str, precision: str) -> None:
-        """Write the map form beside an artifact that is there; the same look is taken at it."""
+    def heat_map(self, target: str, precision: str, size: Pair | None) -> None:
+        """Write the map form for pictures of a size beside an artifact that is there; the same look is taken at it."""
         beside = self.folder / f"{target}-{precision}"
-        folder, graph = heatmap.map_folder(beside), self.maps[precision]
+        folder, graph = heatmap.map_folder(beside, size), self.maps[size][precision]
         manifest = self._model_file(folder, graph, target, precision, heatmap.KIND)
         record = class_map_record(self.network, graph, artifact.open_unchecked(folder, manifest), artifact.load(beside))
         write_json(folder / heatmap.RECORD, record)
@@ -131,7 +134,7 @@ class Writer:
             bytes=sum((folder / name).stat().st_size for name in (form.model, *form.companions)),
             sha256=sha256_file(folder / form.model),
             companions={name: sha256_file(folder / name) for name in form.companions},
-            input=network.input,
+            input=replace(network.input, height=graph.inputs[0].shape[1], width=graph.inputs[0].shape[2]),
             output=_class_output(graph, kind, grid),
             labels=network.labels,
             parents={**network.parents, f"{precision}.onnx": self.hashes[f"{precision}.onnx"]},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -11,7 +11,8 @@ from edgecnn import formats
 from edgecnn.edge.artifact import Artifact
 from edgecnn.edge.camera.heatmap import ClassMap, HeatMap
 from edgecnn.errors import EdgecnnError
-from edgecnn.graph.class_map import class_map
+from edgecnn.geometry import Pair
+from edgecnn.graph.class_map import at_size, class_map
 from edgecnn.graph.edit import Array, Graph
 from edgecnn.graph.half import halved
 from edgecnn.graph.program import Tensor, read_program
@@ -25,8 +26,23 @@ FAR = 0.05
 are random moves by some steps in another engine; a wrong file by a third of the span. `verify` looks at each layer."""
 
 
-def map_graphs(network: Network, graphs: Mapping[str, Graph]) -> dict[str, Graph]:
-    """The map form of each precision's graph; UsageError where the network has none."""
+def map_graphs(
+    network: Network, graphs: Mapping[str, Graph], sizes: Sequence[Pair | None]
+) -> dict[Pair | None, dict[str, Graph]]:
+    """The map form of each precision's graph, for pictures of each size, None being the classifier's own.
+
+    UsageError where the network has none, or none at a size.
+    """
+    if not sizes:
+        return {}
+    own = _own_maps(network, graphs)
+    return {
+        size: own if size is None else {precision: at_size(graph, size) for precision, graph in own.items()}
+        for size in sizes
+    }
+
+
+def _own_maps(network: Network, graphs: Mapping[str, Graph]) -> dict[str, Graph]:
     made = {"fp32": class_map(network.fp32)}
     if "int8" in graphs:
         made["int8"] = quantized_map(graphs["int8"], network.fp32, network.calibration.images)
@@ -38,9 +54,10 @@ def map_graphs(network: Network, graphs: Mapping[str, Graph]) -> dict[str, Graph
 def class_map_record(network: Network, graph: Graph, opened: Artifact, classifier: Artifact) -> ClassMap:
     """What is to be known of a map's file, after holding it against its graph and its mean against the classifier.
 
-    EdgecnnError where the file does not give what the graph says, or its mean is not the source's answer.
+    EdgecnnError where the file does not give what the graph says, or its mean is not the source's answer. At another
+    size than the classifier's there is no answer to hold the mean against.
     """
-    images, output = network.evaluated, read_program(graph).output
+    images, output = _as_large(network.evaluated, graph), read_program(graph).output
     _, _, height, width = output.shape
     record = ClassMap(
         file=opened.manifest,
@@ -55,10 +72,24 @@ def class_map_record(network: Network, graph: Graph, opened: Artifact, classifie
     expected = opened.values(Reference(graph).output(images)).transpose(0, 2, 3, 1)
     what = f"the {opened.manifest.target} {opened.manifest.precision} file of the heat map"
     _check(opened, found, expected, what)
+    if images is not network.evaluated:
+        return record
     means = found.mean(axis=(1, 2))
     answers = softmax(means) if network.output == "probabilities" else means
     _check(opened, answers, network.logits, f"the mean of {what}")
     return dataclasses.replace(record, agreement=agreement(means, classifier.raw(images)))
+
+
+def _as_large(images: Array, graph: Graph) -> Array:
+    """Pictures uint8 [N, H, W, C] of the size that a graph takes, by repeating or cutting them.
+
+    Themselves where the size is theirs.
+    """
+    _, height, width, _ = graph.inputs[0].shape
+    if images.shape[1:3] == (height, width):
+        return images
+    rows, columns = np.arange(height) % images.shape[1], np.arange(width) % images.shape[2]
+    return np.ascontiguousarray(images[:, rows][:, :, columns])
 
 
 def _layout(target: str, output: Tensor) -> str:

@@ -71,6 +71,7 @@ class _Plan:
     weights_bits: int = 8
     activations: str = "asymmetric"
     heatmap: bool = False
+    map_size: tuple[int, int] | None = None
 
 
 def export(
@@ -84,6 +85,7 @@ def export(
     weights_bits: int | None = None,
     activations: str | None = None,
     heatmap: bool | None = None,
+    map_size: int | tuple[int, int] | None = None,
     out: Path | str | None = None,
     data_dir: Path | None = None,
     input_size: int | tuple[int, int] | None = None,
@@ -100,10 +102,10 @@ def export(
     Targets and precisions (`int8`, `fp32`, `fp16`, or by name) replace the recipe's; without a recipe fp32, int8.
     weights_bits replaces the recipe's too, or 8; with 7, no sum saturates on x86 machines without VNNI. activations,
     too, or asymmetric; symmetric ones have zero point 0, which TensorRT wants. heatmap, too: beside each artifact its
-    map form, which says where a class is seen. What follows data_dir is for networks from elsewhere only: a run's
-    recipe says it. Calibration is uint8 [N, H, W, C] or a folder; mean and std are for pixels from 0 to 1. Only train
-    and val pictures are opened. The folder appears whole or not at all. Raises UnusableFile, UsageError, MissingExtra,
-    OutOfResources.
+    map form, which says where a class is seen; and for pictures of `map_size` (height, width). What follows data_dir is
+    for networks from elsewhere only: a run's recipe says it. Calibration is uint8 [N, H, W, C] or a folder; mean and
+    std are for pixels from 0 to 1. Only train and val pictures are opened. The folder appears whole or not at all.
+    Raises UnusableFile, UsageError, MissingExtra, OutOfResources.
     """
     started = time.perf_counter()
     size = (input_size, input_size) if isinstance(input_size, int) else input_size
@@ -111,6 +113,7 @@ def export(
     asked = tuple(precisions or [name for name, wanted in (("fp32", fp32), ("fp16", fp16), ("int8", int8)) if wanted])
     plan = _plan(source, told, tuple(targets or ()), asked, Path(out) if out is not None else None, data_dir, message)
     plan = _decided(plan, weights_bits=weights_bits, activations=activations, heatmap=heatmap)
+    plan = replace(plan, map_size=(map_size, map_size) if isinstance(map_size, int) else map_size)
     _check(plan)
     writer = _write(plan, message)
     artifacts = tuple(exported(plan.out / name) for name in writer.names)
@@ -144,13 +147,14 @@ def _write(plan: _Plan, message: Callable[[str], None]) -> Writer:
     with whole_folder(plan.out) as made:
         int8 = "int8" in plan.precisions
         half = "fp16" in plan.precisions
-        writer = Writer(made, network, int8, plan.weights_bits, plan.heatmap, plan.activations, half)
+        maps = (*(() if not plan.heatmap else (None,)), *(() if plan.map_size is None else (plan.map_size,)))
+        writer = Writer(made, network, int8, plan.weights_bits, maps, plan.activations, half)
         for target in plan.targets:
             for precision in plan.precisions:
                 message(f"writing {target} {precision}")
                 writer.artifact(target, precision)
-                if plan.heatmap:
-                    writer.heat_map(target, precision)
+                for size in maps:
+                    writer.heat_map(target, precision, size)
         writer.finish()
     return writer
 
@@ -198,7 +202,7 @@ def _plan(
         lambda: network_of_run(run, data_dir, message),
         recipe.quantize.weights_bits,
         recipe.quantize.activations,
-        recipe.export.heatmap,
+        recipe.export.heatmap or recipe.model.fully_convolutional,
     )
 
 

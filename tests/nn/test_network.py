@@ -8,7 +8,17 @@ from torch import nn
 
 from edgecnn.errors import UsageError
 from edgecnn.nn.network import Network, plan_network
-from edgecnn.recipe.layers import Conv, Dense, Flatten, GlobalAveragePool, InvertedResidual, Layer, MaxPool, Residual
+from edgecnn.recipe.layers import (
+    Conv,
+    Dense,
+    Flatten,
+    FractionalMaxPool,
+    GlobalAveragePool,
+    InvertedResidual,
+    Layer,
+    MaxPool,
+    Residual,
+)
 from edgecnn.recipe.schema import Model
 from tests.nn.test_layers import multiply_adds
 
@@ -140,6 +150,22 @@ def test_a_net_must_end_in_its_classes() -> None:
         layered(Flatten(), Dense(units=4))
     with pytest.raises(UsageError, match=r"ends in \[3, 32, 32\]"):
         layered(Conv(filters=3))
+
+
+@pytest.mark.parametrize(
+    ("end", "message"),
+    [
+        ((Flatten(), Dense(units=10)), "ends in flatten, dense; it must end in global_average_pool"),
+        (
+            (FractionalMaxPool(ratio=1.5), GlobalAveragePool(), Dense(units=10)),
+            "fractional_max_pool_2 .* one size only",
+        ),
+    ],
+)
+def test_what_is_not_fully_convolutional_is_said(end: tuple[Layer, ...], message: str) -> None:
+    layers = (Conv(filters=4), *end)
+    with pytest.raises(UsageError, match=message):
+        plan_network(Model(layers=layers, fully_convolutional=True), CIFAR, 10)
 
 
 def test_an_unknown_architecture_names_the_nearest() -> None:

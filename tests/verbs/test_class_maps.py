@@ -24,8 +24,8 @@ from edgecnn.verbs import artifacts, class_maps
 from edgecnn.verbs.export import ExportRecord
 from edgecnn.verbs.folders import find_artifact, read_export
 from edgecnn.verbs.subjects import find_subjects
+from tests.verbs.small_runs import class_folders, recipe, small_run_in
 from tests.verbs.small_runs import edgecnn as command
-from tests.verbs.small_runs import small_run_in
 
 SIZE, CELL = 32, 8
 LABELS = ("red", "green", "blue")
@@ -73,6 +73,43 @@ def exported(out: Path, module: nn.Module | None = None, heatmap: bool = True, *
         out=out,
         **{"targets": ["tflite"], "precisions": ["int8"], **more},
     )
+
+
+LAYERS = """
+    - conv: {filters: 8, stride: 2, batch_norm: true, activation: relu}
+    - inverted_residual: {filters: 8, expansion: 2}
+    - global_average_pool
+    - dropout: {rate: 0.1}
+    - dense: {units: 3}
+"""
+
+
+@pytest.mark.parametrize("size", [(64, 48), (40, 104)])
+def test_a_map_for_larger_pictures(tmp_path: Path, size: tuple[int, int]) -> None:
+    """Each cell says the same wherever it stands: a picture put into a larger one is found again there."""
+    made = exported(
+        tmp_path / "export", targets=["tflite", "onnx", "openvino"], precisions=["fp32", "int8"], map_size=size
+    )
+    assert len(made.heat_maps) == 2 * len(FILES)
+    for file in FILES:
+        own, larger = (open_heatmap(tmp_path / "export" / file, size=wanted) for wanted in (None, size))
+        assert (larger.record.height, larger.record.width) == (size[0] // CELL, size[1] // CELL)
+        image, canvas = patches(1)[0], np.full((*size, 3), 128, np.uint8)
+        canvas[8 : 8 + SIZE, 16 : 16 + SIZE] = image
+        np.testing.assert_allclose(larger.logits(canvas)[1:5, 2:6], own.logits(image), rtol=1e-5, atol=1e-5)
+
+
+def test_fully_convolutional_recipes_have_their_maps(tmp_path: Path) -> None:
+    data = class_folders(tmp_path / "pictures")
+    path = recipe(tmp_path / "small.yaml", data, layers=LAYERS)
+    run = edgecnn.train(path, {"model.fully_convolutional": True}, root=tmp_path / "runs")
+    made = edgecnn.export(run, targets=["tflite"], precisions=["fp32"], map_size=(48, 64))
+    assert [folder.name for folder in made.heat_maps] == ["tflite-fp32-map", "tflite-fp32-map-48x64"]
+    artifact, images = load(made[0].path), patches(4)
+    size = (artifact.manifest.input.height, artifact.manifest.input.width)
+    means = [open_heatmap(made[0].path).logits(image[: size[0], : size[1]]).mean((0, 1)) for image in images]
+    logits = artifact.raw(images[:, : size[0], : size[1]])
+    np.testing.assert_allclose(means, logits, rtol=1e-5, atol=1e-5 * np.abs(logits).max())
 
 
 @pytest.fixture(scope="module")
@@ -208,9 +245,9 @@ def test_a_map_of_other_weights_is_seen(tmp_path: Path, precision: str, monkeypa
 
     whole = class_maps.map_graphs
 
-    def planted(network: object, graphs: dict[str, object]) -> dict[str, object]:
-        made: dict[str, object] = dict(whole(network, graphs))  # type: ignore[arg-type]
-        mixed_up(made)
+    def planted(network: object, graphs: dict[str, object], sizes: Sequence[None]) -> dict[None, dict[str, object]]:
+        made: dict[None, dict[str, object]] = whole(network, graphs, sizes)  # type: ignore[arg-type]
+        mixed_up(made[None])
         return made
 
     monkeypatch.setattr(artifacts, "map_graphs", planted)

@@ -142,6 +142,7 @@ def evaluate(
     default=None,
     help="Beside each file its map form, for camera --heatmap (default: the recipe's).",
 )
+@click.option("--map-size", type=SIZE, help="The map form for pictures of this size, too: 224, or HEIGHTxWIDTH.")
 @click.option("--out", type=FOLDER, help="The export's folder (default: in the run, or in exports/, by time).")
 @click.option("--calibration", type=FOLDER, help="MODEL.onnx: a folder of pictures that int8 is decided on.")
 @click.option("--mean", type=NUMBERS, help="MODEL.onnx: what it subtracts from pixels (0 to 1), by channel: R,G,B.")
@@ -166,6 +167,7 @@ def export(
     weights_bits: int | None,
     activations: str | None,
     heatmap: bool | None,
+    map_size: tuple[int, int] | None,
     out: Path | None,
     calibration: Path | None,
     mean: tuple[float, ...] | None,
@@ -196,6 +198,7 @@ def export(
         weights_bits=weights_bits,
         activations=activations,
         heatmap=heatmap,
+        map_size=map_size,
         out=out,
         calibration=calibration,
         mean=mean,

@@ -69,17 +69,21 @@ class HeatMap:
         return np.asarray(np.rint(255.0 * softmax(self.logits(fitted))[:, :, index]), np.uint8)
 
 
-def map_folder(artifact: Path) -> Path:
-    """Where the map of an artifact folder lies."""
-    return artifact.with_name(artifact.name + SUFFIX)
+def map_folder(artifact: Path, size: tuple[int, int] | None = None) -> Path:
+    """Where the map of an artifact folder lies, or that for pictures of another size (height, width)."""
+    return artifact.with_name(artifact.name + SUFFIX + ("" if size is None else f"-{size[0]}x{size[1]}"))
 
 
-def open_heatmap(artifact: Path, runtime: str | None = None, threads: int = 1) -> HeatMap:
+def open_heatmap(
+    artifact: Path, runtime: str | None = None, threads: int = 1, size: tuple[int, int] | None = None
+) -> HeatMap:
     """Open the map beside an artifact folder, after checking its hash and that it is that artifact's.
+
+    size: of the pictures, (height, width), for a map that `export --map-size` made.
 
     Raises UsageError where there is none, UnusableFile for one that is damaged or another model's.
     """
-    folder = map_folder(artifact)
+    folder = map_folder(artifact, size)
     if not (folder / RECORD).is_file():
         raise UsageError(f"{artifact}: has no heat map beside it; `edgecnn export --heatmap` makes one")
     record = read_json(ClassMap, folder / RECORD)
