@@ -46,6 +46,8 @@ def inspected(console: Console, record: InspectRecord) -> None:
         f"activations take at most {size(peak.int8)} at once in int8, {size(peak.fp32)} in fp32 "
         "(what an operation reads and makes, and what is held for later)"
     )
+    if record.float_islands:
+        console.print(f"in float inside int8 files, by quantize.float_islands: {', '.join(record.float_islands)}")
     console.print("one layer's formulas: --explain LAYER", style="dim")
 
 

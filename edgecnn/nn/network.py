@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from edgecnn.errors import UsageError, nearest
 from edgecnn.geometry import Pair
 from edgecnn.nn import archs
+from edgecnn.nn.deployable import FloatIsland, float_islands
 from edgecnn.nn.layers import Plan, plan_layers
 from edgecnn.nn.table import PICTURE, Field, LayerRow, Step
 from edgecnn.recipe.layers import Layer
@@ -38,6 +39,9 @@ class Network(Protocol):
 
     def rows(self) -> list[LayerRow]:
         """The table that `inspect` prints."""
+
+    def islands(self) -> tuple[FloatIsland, ...]:
+        """Its layers that have no int8 form."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,10 @@ class LayeredNetwork:
     def rows(self) -> list[LayerRow]:
         """The table that `inspect` prints, the inner layers of blocks included."""
         return [step.row for step in self.steps()]
+
+    def islands(self) -> tuple[FloatIsland, ...]:
+        """Its layers that have no int8 form."""
+        return float_islands(self.layers)
 
 
 def plan_network(model: Model, input_shape: tuple[int, int, int], classes: int) -> Network:

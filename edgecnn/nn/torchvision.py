@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from edgecnn.errors import MissingExtra, UsageError, nearest
 from edgecnn.geometry import Margins, Pair
 from edgecnn.nn.arithmetic import Arithmetic, Convolving, Multiplying, Normalising, Pooling
+from edgecnn.nn.deployable import FloatIsland
 from edgecnn.nn.table import PICTURE, Field, LayerRow, Step
 
 if TYPE_CHECKING:
@@ -57,6 +58,10 @@ class TorchvisionNetwork:
     def rows(self) -> list[LayerRow]:
         """The table that `inspect` prints."""
         return [step.row for step in self.table]
+
+    def islands(self) -> tuple[FloatIsland, ...]:
+        """None: torchvision's classifiers have no L2 or stochastic pools."""
+        return ()
 
 
 def _built(name: str, classes: int) -> nn.Module:

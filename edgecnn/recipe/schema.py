@@ -162,6 +162,7 @@ class Quantize(Section):
     calibration: Calibration = Calibration()
     weights_bits: Literal[7, 8] = 8  # 7 for x86 machines without VNNI, where sums with 8 can saturate
     activations: Literal["asymmetric", "symmetric"] = "asymmetric"  # symmetric: zero points 0, as TensorRT wants them
+    float_islands: bool = False  # layers that have no int8 form may be computed in float inside int8 files
 
 
 class Export(Section):

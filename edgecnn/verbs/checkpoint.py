@@ -16,11 +16,12 @@ from edgecnn.graph.edit import Array
 from edgecnn.graph.trace import trace
 from edgecnn.nn.network import plan_network
 from edgecnn.recipe import Recipe
+from edgecnn.recipe.schema import Export
 from edgecnn.records import sha256_file
 from edgecnn.run import Run
 from edgecnn.verbs.folders import Limits
 from edgecnn.verbs.network import EVALUATED, Network, calibration_pictures
-from edgecnn.verbs.recipes import recipe_of
+from edgecnn.verbs.recipes import network_of, recipe_of
 from edgecnn.verbs.train import data_spec
 
 if TYPE_CHECKING:
@@ -77,11 +78,19 @@ def torch_outputs(module: nn.Module, images: Array, probabilities: bool = False)
         return (logits.softmax(1) if probabilities else logits).numpy()
 
 
-def network_of_run(run: Run, data_dir: Path | None, message: Callable[[str], None]) -> Network:
-    """The best checkpoint, traced; only train and val pictures are opened."""
+def network_of_run(
+    run: Run, data_dir: Path | None, message: Callable[[str], None], export: Export | None = None
+) -> Network:
+    """The best checkpoint, traced; only train and val pictures are opened.
+
+    export: what is made of it, where that isn't what its recipe says. RecipeError for int8 files that its layers can't
+    be in.
+    """
     recipe = recipe_of(run)
+    recipe = recipe if export is None else recipe.model_copy(update={"export": export})
     dataset = open_dataset(data_spec(recipe), data_dir)
     labels, probabilities = tuple(dataset.labels), recipe.export.output == "probabilities"
+    network_of(recipe, len(labels), run.resolved)
     message(f"tracing {run.path}")
     train = dataset.load("train")
     module = load_module(recipe, run, labels)

@@ -194,12 +194,14 @@ def _plan(
 
     run = find_run(source.run if isinstance(source, TrainRecord) else source)
     recipe = load_recipe(run.resolved)
+    given = {"targets": targets, "precisions": precisions}
+    made = recipe.export.model_copy(update={key: names for key, names in given.items() if names})
     return _Plan(
         run.path,
-        targets or tuple(recipe.export.targets),
-        precisions or tuple(recipe.export.precisions),
+        tuple(made.targets),
+        tuple(made.precisions),
         out or run.exports / _now(),
-        lambda: network_of_run(run, data_dir, message),
+        lambda: network_of_run(run, data_dir, message, made),
         recipe.quantize.weights_bits,
         recipe.quantize.activations,
         recipe.export.heatmap or recipe.model.fully_convolutional,

@@ -28,7 +28,7 @@ class InspectRecord:
     """Trained values and multiply-adds of the whole network and of each layer.
 
     peak_activation_bytes: the most that is alive at once, weights apart; nn.memory says what counts. explain: the
-    formulas of the layer that was asked for.
+    formulas of the layer that was asked for. float_islands: the layers that the recipe's int8 files compute in float.
     """
 
     name: str
@@ -38,6 +38,7 @@ class InspectRecord:
     layers: tuple[LayerRow, ...]
     peak_activation_bytes: ActivationBytes
     explain: Explanation | None = None
+    float_islands: tuple[str, ...] = ()
     schema: str = "edgecnn.inspect/1"
 
 
@@ -65,7 +66,9 @@ def inspect(
     steps = network.steps()
     rows = tuple(step.row for step in steps)
     explained = None if layer is None else explain(steps, layer)
-    return InspectRecord(loaded.name, shape, network.params, network.macs, rows, peak(network.input, steps), explained)
+    islands = tuple(island.layer for island in network.islands()) if "int8" in loaded.export.precisions else ()
+    taken = peak(network.input, steps)
+    return InspectRecord(loaded.name, shape, network.params, network.macs, rows, taken, explained, islands)
 
 
 def inspect_file(path: Path, runtime: str | None = None) -> FileInspectRecord:

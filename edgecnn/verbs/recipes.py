@@ -49,7 +49,25 @@ def recipe_of(run: Run) -> Recipe:
 
 
 def network_of(recipe: Recipe, classes: int, path: Path, overrides: Mapping[str, Any] | None = None) -> Network:
-    """The recipe's network; RecipeError where its layers fit neither each other nor the classes."""
+    """The recipe's network; RecipeError where its layers fit neither each other nor the classes, nor its int8 files."""
     place = next(key for key in ("arch", "layers", "torchvision") if getattr(recipe.model, key) is not None)
     with at(path, overrides, "model", place):
-        return plan_network(recipe.model, (recipe.input.channels, *recipe.input.size), classes)
+        network = plan_network(recipe.model, (recipe.input.channels, *recipe.input.size), classes)
+    check_int8(recipe, network, path, overrides)
+    return network
+
+
+def check_int8(recipe: Recipe, network: Network, path: Path, overrides: Mapping[str, Any] | None = None) -> None:
+    """RecipeError, at each such layer, where int8 files are asked for and can't have it in int8."""
+    if "int8" not in recipe.export.precisions or recipe.quantize.float_islands:
+        return
+    problems = [
+        Problem(
+            position(path, ("model", "layers", *island.place), overrides),
+            f"{island.layer}: {island.word} has no int8 form in {', '.join(recipe.export.targets)}; export fp32 only "
+            "(export.precisions: [fp32]), or let int8 files compute it in float (quantize.float_islands: true)",
+        )
+        for island in network.islands()
+    ]
+    if problems:
+        raise RecipeError(problems)

@@ -6,6 +6,7 @@ ONNX Runtime without optimizations. A new word adds a line to CASES; a test says
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -107,6 +108,7 @@ EACH = [case for cases in CASES.values() for case in cases]
 
 
 def each_case_and_format() -> pytest.MarkDecorator:
+    """Case by case: a case is traced once in a process, and neighbours share it."""
     marks = {"openvino": pytest.mark.slow}
     return pytest.mark.parametrize(
         ("case", "form"),
@@ -118,12 +120,13 @@ def each_case_and_format() -> pytest.MarkDecorator:
     )
 
 
-def layers_of(case: str, folder: Path) -> tuple[Layer, ...]:
+def layers_of(case: str) -> tuple[Layer, ...]:
     """The words as a user writes them, read from a recipe."""
     tested = case[1:-1] if case.startswith("[") else "{" + case + "}" if ":" in case else case
-    path = folder / "words.yaml"
-    path.write_text(f"name: words\ndata: {{source: cifar10_mini}}\nmodel:\n  layers: [{FRONT}, {tested}]\n")
-    layers = load_recipe(path).model.layers
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "words.yaml"
+        path.write_text(f"name: words\ndata: {{source: cifar10_mini}}\nmodel:\n  layers: [{FRONT}, {tested}]\n")
+        layers = load_recipe(path).model.layers
     assert layers is not None
     return layers
 
@@ -135,10 +138,10 @@ def pictures() -> NDArray[np.uint8]:
     return np.ascontiguousarray(images[:64, 10 : 10 + SIDE, 10 : 10 + SIDE])
 
 
-def module_of(case: str, folder: Path) -> torch.nn.Module:
+def module_of(case: str) -> torch.nn.Module:
     """Trained by no step, but its batch norms have seen pictures, and its outputs spread over some units."""
     torch.manual_seed(3)
-    planned = plan_layers(layers_of(case, folder), (3, SIDE, SIDE))
+    planned = plan_layers(layers_of(case), (3, SIDE, SIDE))
     module = LayeredNetwork((3, SIDE, SIDE), planned).build()
     with torch.no_grad():
         module[0].conv.weight.mul_(3.0)  # type: ignore[index, union-attr, operator]
@@ -153,8 +156,23 @@ def as_torch(images: NDArray[np.uint8]) -> torch.Tensor:
     return (torch.from_numpy(images).permute(0, 3, 1, 2).float() - 128) / 128
 
 
-def graph_of(module: torch.nn.Module) -> Graph:
-    return canonical(trace(module, 3, SIDE, SIDE, batch=4))
+@dataclass(frozen=True)
+class Traced:
+    """A case's net: torch's answers to the pictures, and both graphs."""
+
+    answers: NDArray[Any]
+    fp32: Graph
+    int8: Graph
+
+
+@cache
+def traced(case: str) -> Traced:
+    """The net of a case."""
+    module = module_of(case)
+    with torch.no_grad():
+        answers = module(as_torch(pictures())).numpy()
+    graph = canonical(trace(module, 3, SIDE, SIDE, batch=4))
+    return Traced(answers, graph, quantize(graph, pictures()))
 
 
 def test_every_word_is_in_the_table() -> None:
@@ -167,24 +185,24 @@ def test_exemptions_name_cases() -> None:
 
 
 @each_case_and_format()
-def test_fp32(case: str, form: Format, tmp_path: Path) -> None:
-    module, images = module_of(case, tmp_path), pictures()
-    with torch.no_grad():
-        expected = module(as_torch(images)).numpy()
-    assert_close(whole(form, graph_of(module), images), expected, f"{case} in {form.name}")
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_word(case: str, form: Format, precision: str) -> None:
+    check = {"fp32": check_fp32, "int8": check_int8}[precision]
+    check(case, form, traced(case))
 
 
-@each_case_and_format()
-def test_int8(case: str, form: Format, tmp_path: Path) -> None:
+def check_fp32(case: str, form: Format, net: Traced) -> None:
+    assert_close(whole(form, net.fp32, pictures()), net.answers, f"{case} in {form.name}")
+
+
+def check_int8(case: str, form: Format, net: Traced) -> None:
     """Each operation of the net by itself, on the reference's inputs; the last one's output must vary."""
-    images = pictures()
-    graph = quantize(graph_of(module_of(case, tmp_path)), images)
-    program, reference = read_program(graph), LayerReference(graph, images).values
+    program, reference = read_program(net.int8), LayerReference(net.int8, pictures()).values
     bound = EXEMPT[case, form.name].bound if (case, form.name) in EXEMPT else 1
     assert len(np.unique(reference[program.ops[-1].output.value])) >= LEVELS, "the output hardly varies"
-    with written(form, graph) as model:
+    with written(form, net.int8) as model:
         for op in program.ops:
-            found = alone(form, model, program, op, [given_to(t, images, reference) for t in op.inputs])
+            found = alone(form, model, program, op, [given_to(t, pictures(), reference) for t in op.inputs])
             if found is not None:
                 assert_steps(found, reference[op.output.value], bound, f"{op.name} ({op.type}) in {form.name}")
 
