@@ -22,7 +22,12 @@ CALIBRATED = 512
 FLOAT_TOLERANCE = 1e-4
 """Of the largest logit: what two float engines may differ by."""
 HALF_TOLERANCE = 2.0**-6
-"""Of the largest logit: what fp16 files may differ from fp32 by, rounded to 2^-11 of a value in each layer."""
+"""Of the largest logit: what fp16 files may differ from fp32 by; 32 roundings of 2^-11.
+
+Measured in 2^-11: nine files of the packaged models on 64 pictures, mean 2.96, deviation 0.09, worst 3.03; their graphs
+with each value rounded, worst 4.00; with every sum of products rounded too, as CPUs with float16 arithmetic may, 8.55
+(cifar10-ds). The rest is for deeper networks.
+"""
 TOLERANCES = {"fp32": FLOAT_TOLERANCE, "fp16": HALF_TOLERANCE}
 """By precision."""
 

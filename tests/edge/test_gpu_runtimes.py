@@ -7,11 +7,15 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import onnx
 import pytest
 
 from edgecnn import packaged
 from edgecnn.edge.runtimes import find_runtime, runtime_for, usual_runtimes
 from edgecnn.errors import MissingExtra, UnusableFile
+from edgecnn.formats import find_format
+from edgecnn.graph.edit import from_onnx
+from edgecnn.graph.half import halved
 from edgecnn.records import sha256_file
 
 MODELS = packaged.folder("models") / "cifar10-ds"
@@ -50,6 +54,14 @@ def library(built: tuple[str, ...], working: tuple[str, ...], monkeypatch: pytes
     monkeypatch.setitem(sys.modules, "onnxruntime", double)
 
 
+@pytest.fixture
+def half_precision(tmp_path: Path) -> Path:
+    """The fp32 model as an fp16 file."""
+    graph = from_onnx(onnx.load(MODELS / "onnx-fp32/model.onnx"))
+    find_format("onnx").write(halved(graph), tmp_path, {})
+    return tmp_path / "model.onnx"
+
+
 def test_they_are_used_where_they_are_named_only(monkeypatch: pytest.MonkeyPatch) -> None:
     library((TENSORRT, CUDA, CPU), (TENSORRT, CUDA, CPU), monkeypatch)
     assert not {"onnxruntime_cuda", "onnxruntime_tensorrt"} & set(usual_runtimes())
@@ -77,6 +89,17 @@ def test_tensorrt_computes_in_the_precision_of_the_file(
     assert (options["trt_int8_enable"], options["trt_fp16_enable"]) == (eight_bits, eight_bits)
     kept = tmp_path / "edgecnn/tensorrt" / sha256_file(MODELS / f"onnx-{precision}/model.onnx")
     assert options["trt_engine_cache_path"] == str(kept)
+
+
+def test_tensorrt_computes_fp16_files_in_half_precision(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, half_precision: Path
+) -> None:
+    """And never in int8: the file has no scales."""
+    library((TENSORRT, CUDA, CPU), (TENSORRT, CUDA, CPU), monkeypatch)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    find_runtime("onnxruntime_tensorrt").open(half_precision, 1)
+    options = Session.made[0][1]
+    assert (options["trt_int8_enable"], options["trt_fp16_enable"]) == ("0", "1")
 
 
 def test_cuda_keeps_float32(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""ONNX Runtime on an NVIDIA GPU by CUDA: for fp32 files; int8 gains nothing there. Untested on hardware.
+"""ONNX Runtime on an NVIDIA GPU by CUDA: for fp32 and fp16 files; int8 gains nothing there. Untested on hardware.
 
 Source: ONNX Runtime's documentation, CUDA Execution Provider. Threads are those of the operators that stay on the CPU.
 """
@@ -21,7 +21,7 @@ class OnnxRuntimeCuda(OnnxRuntime):
 
     def provider_options(self, path: Path) -> Mapping[str, str]:
         """Convolutions are chosen by trying them all, once: their shapes don't change. TF32 would be another precision
-        than the file's.
+        than the file's; an fp16 file's values are float16 there by its own types.
         """
         return {"cudnn_conv_algo_search": "EXHAUSTIVE", "use_tf32": "0"}
 
