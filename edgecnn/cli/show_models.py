@@ -103,12 +103,12 @@ def verified(console: Console, record: Certificate) -> None:
             drop = f"{found.drop_pp:+.2f} ({found.drop_low_pp:+.2f} .. {found.drop_high_pp:+.2f})"
             p = f"{found.mcnemar_p:.2f}"
         held = size(record.bytes[name]) if name in record.bytes else ""
-        parity = _parity_cells(against.get(name), record.float_apart.get(name))
+        parity = _parity_cells(against.get(name), record.float_apart.get(name), record.float_agreement.get(name))
         made.add_row(name, held, top, drop, p, *parity)
     console.print(made)
     console.print(
         "int8 is held against the reference, the QDQ graph in ONNX Runtime without optimizations; fp32 against torch "
-        "and fp32.onnx, as a share of the largest logit",
+        "and fp32.onnx, fp16 against fp32.onnx, as a share of the largest logit",
         style="dim",
     )
     if record.logit_grid is not None:
@@ -147,11 +147,12 @@ def _accuracy_cells(record: DeviceCertificate, name: str) -> tuple[str, str]:
     return percent(record.accuracy[name]), f"{record.drop_pp[name]:+.2f}"
 
 
-def _parity_cells(pair: Parity | None, apart: float | None) -> Sequence[str]:
+def _parity_cells(pair: Parity | None, apart: float | None, agreement: float | None) -> Sequence[str]:
     if pair is not None:
         most = f"{pair.max_steps} step{'' if pair.max_steps == 1 else 's'}"
         return percent(pair.top1_agreement), f"{100 * pair.within_1:.3f} %", most
-    return "", "", "" if apart is None else f"{apart:.0e} of 1"
+    same = "" if agreement is None else percent(agreement)
+    return same, "", "" if apart is None else f"{apart:.0e} of 1"
 
 
 def _parity_between(console: Console, record: Certificate) -> None:

@@ -13,8 +13,8 @@ from edgecnn.graph.reference import Reference
 def check_values_fit(graph: Graph, images: Array) -> None:
     """UnusableFile, naming layer and value, where a canonical fp32 graph computes what float16 can't hold.
 
-    images: uint8 [N, H, W, C], those that int8 would be decided on. Only what layers give out is looked at: engines add
-    up in float32.
+    images: uint8 [N, H, W, C], those that int8 would be decided on. Only what layers give out is looked at: engines
+    add up in float32.
     """
     layers = {node.output: node.name for node in graph.nodes}
     reference, batch = Reference(graph, list(layers)), graph.inputs[0].shape[0]

@@ -172,10 +172,7 @@ def test_the_bound_for_a_network_holds(name: str) -> None:
 
 @pytest.mark.parametrize("products", [9, 48, 176])
 def test_the_bound_for_a_layer_holds_where_sums_are_float16(products: int) -> None:
-    """A CPU with float16 arithmetic may round after every product (numpy, one after another).
-
-    More products may need more.
-    """
+    """A CPU with float16 arithmetic may round after every product, one after another; more of them may need more."""
     rng = np.random.default_rng(products)
     given = np.minimum(np.abs(rng.normal(0, 1, (256, products))), 6).astype(np.float16)
     weights = rng.normal(0, products**-0.5, (64, products)).astype(np.float16)

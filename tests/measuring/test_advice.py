@@ -78,3 +78,17 @@ def test_each_model_has_its_own() -> None:
     assert "ds_cifar on raspberrypi: ship" in said
     assert "other on raspberrypi: ship" in said
     assert "third: no advice, no row is valid." in said
+
+
+def test_fp16_is_compared_with_fp32_as_int8_is() -> None:
+    half = row(900.0, precision="fp16", top1=0.9087, model_bytes=409_600)
+    said = advise(record(half, fp32(1400.0)))
+    assert "ship tflite fp16 in litert with 1 thread" in said
+    assert "1.6x faster than fp32, 50 % of its size; as accurate as fp32" in said
+
+
+def test_of_fp16_and_fp32_that_are_as_fast_the_smaller_is_taken() -> None:
+    half = row(1400.0, precision="fp16", top1=0.9087, model_bytes=409_600)
+    said = advise(record(half, fp32(1400.0)))
+    assert "ship tflite fp16 in litert with 1 thread" in said
+    assert "as fast as fp32 within the spread, 50 % of its size" in said

@@ -1,4 +1,5 @@
-"""Faults planted into written model files: one weight scale, one zero point, one padding, one channel.
+"""Faults planted into written model files: one weight scale, one zero point, one padding, one channel; in fp16 files
+one weight, or all of a layer.
 
 Each planter changes a copy of an artifact's file in place, in the named layer, and nothing else.
 """
@@ -189,3 +190,50 @@ PLANTERS: dict[str, dict[str, Planter]] = {
         "channels permuted": _openvino(_openvino_channel),
     },
 }
+
+
+# --- fp16 ------------------------------------------------------------------------------------------------------------
+
+FACTOR = 1.05
+
+
+def _largest_scaled(values: Any) -> Any:
+    """The largest weight alone."""
+    values.flat[int(np.abs(values).argmax())] *= values.dtype.type(FACTOR)
+    return values
+
+
+def _all_scaled(values: Any) -> Any:
+    return (values * values.dtype.type(FACTOR)).astype(values.dtype)
+
+
+def _half_tflite(edit: Callable[[Any], Any]) -> Planter:
+    def change(model: Any, layer: str) -> None:
+        weights = _tensor(model, f"{layer}/weight")
+        assert weights.type == schema.TensorType.FLOAT16
+        buffer = model.buffers[weights.buffer]
+        buffer.data = edit(np.frombuffer(bytes(buffer.data), np.float16).copy()).tobytes()
+
+    return _tflite(change)
+
+
+def _half_openvino(edit: Callable[[Any], Any]) -> Planter:
+    def change(nodes: Any, layer: str) -> None:
+        widened = nodes[f"{layer}/WithoutBiases"].input_value(1).get_node()
+        assert widened.get_type_name() == "Convert"
+        _replace(widened, 0, edit)
+
+    return _openvino(change)
+
+
+def _half_onnx(edit: Callable[[Any], Any]) -> Planter:
+    return _onnx(lambda graph, layer: _edit(graph, f"{layer}.weight", edit))
+
+
+_EDITS = {"one weight": _largest_scaled, "a layer": _all_scaled}
+HALF_PLANTERS: dict[str, dict[str, Planter]] = {
+    "tflite": {name: _half_tflite(edit) for name, edit in _EDITS.items()},
+    "onnx": {name: _half_onnx(edit) for name, edit in _EDITS.items()},
+    "openvino": {name: _half_openvino(edit) for name, edit in _EDITS.items()},
+}
+"""What is scaled by FACTOR in an fp16 file's layer."""

@@ -29,7 +29,8 @@ from tests.verbs.small_runs import edgecnn as command
 
 SIZE, CELL = 32, 8
 LABELS = ("red", "green", "blue")
-FILES = [f"{target}-{precision}" for target in formats.all_formats() for precision in ("fp32", "int8")]
+PRECISIONS = ("fp32", "fp16", "int8")
+FILES = [f"{target}-{precision}" for target in formats.all_formats() for precision in PRECISIONS]
 
 
 class Colours(nn.Module):
@@ -115,7 +116,7 @@ def test_fully_convolutional_recipes_have_their_maps(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def export(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("maps") / "export"
-    record = exported(out, targets=tuple(formats.all_formats()), precisions=("fp32", "int8"))
+    record = exported(out, targets=tuple(formats.all_formats()), precisions=PRECISIONS)
     assert sorted(folder.name for folder in record.heat_maps) == sorted(f"{name}-map" for name in FILES)
     return out
 
@@ -147,7 +148,7 @@ def test_its_mean_is_the_classifiers_answer(export: Path, name: str) -> None:
     images = patches()
     means = np.stack([opened.logits(image).mean(axis=(0, 1)) for image in images])
     logits = classifier.values(classifier.raw(images))
-    tolerance = 1e-5 if name.endswith("fp32") else 0.03
+    tolerance = {"fp32": 1e-5, "fp16": 2.0**-8, "int8": 0.03}[name[-4:]]
     assert np.abs(means - logits).max() <= tolerance * np.ptp(logits)
     assert opened.record.agreement >= (1.0 if name.endswith("fp32") else 0.95)
     assert opened.record.pictures > 0
@@ -235,7 +236,7 @@ def test_a_file_that_is_not_its_graph_is_seen(tmp_path: Path, monkeypatch: pytes
         exported(tmp_path / "export")
 
 
-@pytest.mark.parametrize("precision", ["fp32", "int8"])
+@pytest.mark.parametrize("precision", PRECISIONS)
 def test_a_map_of_other_weights_is_seen(tmp_path: Path, precision: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def mixed_up(graphs: dict[str, object]) -> None:
         for graph in graphs.values():
