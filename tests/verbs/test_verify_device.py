@@ -9,13 +9,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+import edgecnn
 from edgecnn import packaged
 from edgecnn.errors import UnusableFile, UsageError
 from edgecnn.measuring.worker import Worker
 from edgecnn.metrics import Array
 from edgecnn.proof.device import Answered, DeviceCertificate, float_parity, golden_parity
 from edgecnn.records import read_json
+from edgecnn.verbs.network import HALF_TOLERANCE
 from edgecnn.verbs.verify_device import verify_on_device
 from tests.loopback import Loopback, loopback, set_up
 
@@ -46,6 +49,39 @@ def test_the_same_files_answer_the_same_over_there(export: Path) -> None:
     assert {pair.name for pair in found.float_parity} == {"tflite-fp32 in litert", "onnx-fp32 in onnxruntime"}
     assert all(kept.n == 8 for kept in found.golden)
     assert set(found.accuracy) == {kept.name for kept in found.golden}
+
+
+def test_fp16_files_are_held_to_their_own_tolerance(export: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Answers may lie apart by rounding to float16, which would be far too much in fp32."""
+    half = export.parent / "half"
+    edgecnn.export(
+        small_net(),
+        input_size=32,
+        calibration=IMAGES,
+        mean=(0.5,) * 3,
+        std=(0.25,) * 3,
+        fp16=True,
+        targets=["tflite", "onnx"],
+        out=half,
+    )
+    found = verify_on_device(half, "loop", IMAGES, sample=10)
+    assert found.passed, found.failures
+    pairs = {pair.name: pair for pair in found.float_parity}
+    assert set(pairs) == {"tflite-fp16 in litert", "onnx-fp16 in onnxruntime"}
+    assert {pair.tolerance for pair in pairs.values()} == {HALF_TOLERANCE}
+    honest = Worker.classify
+    monkeypatch.setattr(Worker, "classify", lambda *given: honest(*given) * np.float32(1 + HALF_TOLERANCE / 2))
+    assert verify_on_device(half, "loop", IMAGES, sample=10).passed
+    monkeypatch.setattr(Worker, "classify", lambda *given: honest(*given) * np.float32(1 + 2 * HALF_TOLERANCE))
+    found = verify_on_device(half, "loop", IMAGES, sample=10)
+    assert not found.passed
+    assert any("tflite-fp16 in litert: differs from here by" in failure for failure in found.failures)
+
+
+def small_net() -> torch.nn.Module:
+    torch.manual_seed(0)
+    layers = [torch.nn.Conv2d(3, 8, 3, stride=2), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten()]
+    return torch.nn.Sequential(*layers, torch.nn.Linear(8, 5)).eval()
 
 
 def test_other_answers_over_there_are_a_failure(export: Path, monkeypatch: pytest.MonkeyPatch) -> None:
