@@ -1,11 +1,13 @@
-"""Initial weights against Keras's formulas, worked by hand for each shape."""
+"""Initial weights against torch's own where the definitions agree, else Keras's formulas, worked by hand."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import sqrt
 
 import pytest
 import torch
+from torch.nn import init
 
 from edgecnn.nn.initializers import initialize
 
@@ -43,3 +45,31 @@ def test_constants(name: str, value: float) -> None:
     weight = torch.empty(DENSE)
     initialize(weight, name)
     assert (weight == value).all()
+
+
+TORCH: dict[str, Callable[[torch.Tensor], object]] = {
+    "glorot_uniform": init.xavier_uniform_,
+    "he_uniform": lambda weight: init.kaiming_uniform_(weight, nonlinearity="relu"),
+    "lecun_uniform": lambda weight: init.kaiming_uniform_(weight, nonlinearity="linear"),
+    "glorot_normal": init.xavier_normal_,
+    "he_normal": lambda weight: init.kaiming_normal_(weight, nonlinearity="relu"),
+    "lecun_normal": lambda weight: init.kaiming_normal_(weight, nonlinearity="linear"),
+}
+
+
+def filled(shape: tuple[int, ...], fill: Callable[[torch.Tensor], object]) -> torch.Tensor:
+    torch.manual_seed(7)
+    weight = torch.empty(shape)
+    fill(weight)
+    return weight
+
+
+@pytest.mark.parametrize("name", TORCH)
+@pytest.mark.parametrize("shape", [CONV, DENSE])
+def test_like_torch(name: str, shape: tuple[int, ...]) -> None:
+    """Value by value where it is uniform; Keras cuts its normal off, so of that the deviation alone."""
+    found, expected = filled(shape, lambda weight: initialize(weight, name)), filled(shape, TORCH[name])
+    if name.endswith("uniform"):
+        torch.testing.assert_close(found, expected)
+    else:
+        assert found.std().item() == pytest.approx(expected.std().item(), rel=0.02)
