@@ -13,9 +13,10 @@ from edgecnn.geometry import Pair
 from edgecnn.nn import archs
 from edgecnn.nn.deployable import FloatIsland, float_islands
 from edgecnn.nn.layers import Plan, plan_layers
+from edgecnn.nn.library import LibraryNetwork, Statistics
 from edgecnn.nn.table import PICTURE, Field, LayerRow, Step
 from edgecnn.recipe.layers import Layer
-from edgecnn.recipe.schema import Model
+from edgecnn.recipe.schema import LIBRARIES, Model
 
 if TYPE_CHECKING:
     from torch import nn
@@ -83,10 +84,10 @@ class LayeredNetwork:
 
 def plan_network(model: Model, input_shape: tuple[int, int, int], classes: int) -> Network:
     """Plan a recipe's model for pictures [C, H, W] and `classes` classes; UsageError where layers don't fit."""
-    if model.torchvision is not None:
-        from edgecnn.nn.torchvision import TorchvisionNetwork
-
-        return TorchvisionNetwork.planned(model.torchvision, input_shape, classes)
+    if model.kind in LIBRARIES:
+        return LibraryNetwork.planned(
+            model.kind, getattr(model, model.kind), input_shape, classes, _statistics(model, input_shape[0])
+        )
     layers = model.layers if model.layers is not None else named_architecture(model, classes, input_shape[1:])
     network = LayeredNetwork(input_shape, plan_layers(layers, input_shape))
     if model.fully_convolutional:
@@ -110,6 +111,14 @@ def _check_fully_convolutional(network: LayeredNetwork) -> None:
     for name, plan in network.layers[:-2]:
         if plan.type in ("fractional_max_pool", "flatten", "dense"):
             raise UsageError(f"fully_convolutional: {name} ({plan.type}) works at one size only")
+
+
+def _statistics(model: Model, channels: int) -> Statistics | None:
+    if model.mean is None or model.std is None:
+        return None
+    if len(model.mean) != channels:
+        raise UsageError(f"mean and std have {len(model.mean)} numbers, and the pictures {channels} channels")
+    return Statistics(model.mean, model.std)
 
 
 def named_architecture(model: Model, classes: int, size: Pair) -> tuple[Layer, ...]:

@@ -63,25 +63,53 @@ class Input(Section):
     resize: Literal["crop", "letterbox", "stretch"] = "crop"
 
 
-class Model(Section):
-    """A named architecture, the layers themselves, or a classifier of torchvision's by its name there.
+LIBRARIES = ("torchvision", "timm")
+"""Whose classifiers go by their names there."""
+KINDS = ("arch", "layers", *LIBRARIES)
+PRETRAINED = "pretrained"
+"""The weights that a library has for its classifier."""
+Mean = Annotated[float, Field(gt=-10.0, lt=10.0)]
+Spread = Annotated[float, Field(gt=0.0, lt=100.0)]
 
-    weights: where its first weights come from: a packaged model by name, a run's folder, or a .safetensors file.
+
+class Model(Section):
+    """A named architecture, the layers themselves, or a classifier of torchvision's or timm's by its name there.
+
+    weights: where its first weights come from: a packaged model by name, a run's folder, or a .safetensors file; of
+    torchvision's and timm's also `pretrained`, what that library has. mean, std: what such weights want to see, a
+    number a channel for pixels from 0 to 1; a first layer brings the pixels there. Left out, they are those of the
+    library's own weights.
     """
 
     arch: str | None = None
     width: Annotated[float, Field(gt=0.0, le=8.0)] | None = None
     layers: tuple[Layer, ...] | None = None
-    torchvision: str | None = None
+    torchvision: Annotated[str, Field(min_length=1)] | None = None
+    timm: Annotated[str, Field(min_length=1)] | None = None
     weights: Annotated[str, Field(min_length=1)] | None = None
     fully_convolutional: bool = False  # it has a map form at any size, which is exported, too
+    mean: Annotated[tuple[Mean, ...], Field(min_length=1, max_length=3)] | None = None
+    std: Annotated[tuple[Spread, ...], Field(min_length=1, max_length=3)] | None = None
+
+    @property
+    def kind(self) -> str:
+        """The key that says what the model is."""
+        return next(key for key in KINDS if getattr(self, key) is not None)
 
     @model_validator(mode="after")
     def _one_of(self) -> Model:
-        if sum(given is not None for given in (self.arch, self.layers, self.torchvision)) != 1:
-            raise ValueError("give one of 'arch' (a named architecture), 'layers' and 'torchvision' (a name there)")
+        if sum(getattr(self, key) is not None for key in KINDS) != 1:
+            raise ValueError(
+                "give one of 'arch' (a named architecture), 'layers', 'torchvision' and 'timm' (a name there)"
+            )
         if self.arch is None and self.width is not None:
             raise ValueError("'width' goes with 'arch'; elsewhere the widths are what they are")
+        if (self.mean is None) != (self.std is None):
+            raise ValueError("'mean' and 'std' go together")
+        if self.mean is not None and self.kind not in LIBRARIES:
+            raise ValueError("'mean' and 'std' go with 'torchvision' and 'timm'; other nets see (pixel - 128) / 128")
+        if self.mean is not None and self.std is not None and len(self.mean) != len(self.std):
+            raise ValueError("'mean' and 'std' have one number a channel each")
         return self
 
 

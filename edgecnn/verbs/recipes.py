@@ -50,8 +50,7 @@ def recipe_of(run: Run) -> Recipe:
 
 def network_of(recipe: Recipe, classes: int, path: Path, overrides: Mapping[str, Any] | None = None) -> Network:
     """The recipe's network; RecipeError where its layers fit neither each other nor the classes, nor its int8 files."""
-    place = next(key for key in ("arch", "layers", "torchvision") if getattr(recipe.model, key) is not None)
-    with at(path, overrides, "model", place):
+    with at(path, overrides, "model", recipe.model.kind):
         network = plan_network(recipe.model, (recipe.input.channels, *recipe.input.size), classes)
     check_int8(recipe, network, path, overrides)
     return network
