@@ -6,7 +6,8 @@
     │   └── MissingExtra       2   a library that is not installed, with the pip command
     ├── UnusableFile           3   a model or data file that can't be used
     ├── DeviceError            4   a device or the connection to it
-    │   └── LinkLost           4   the connection itself: not made, cut, or stalled
+    │   ├── LinkLost           4   the connection itself: not made, cut, or stalled
+    │   └── Unreachable        4   something that would have been fetched from the network
     ├── OutOfResources         5   disk or memory
     ├── Diverged               6   training produced NaN or Inf
     ├── GateFailed             7   verify, a budget or a comparison passed a limit
@@ -78,6 +79,10 @@ class DeviceError(EdgecnnError):
 
 class LinkLost(DeviceError):
     """The connection to a device was not made, was cut or stalls: nothing more can be asked there."""
+
+
+class Unreachable(DeviceError):
+    """What was to be fetched from the network can't be reached from here."""
 
 
 class OutOfResources(EdgecnnError):

@@ -21,6 +21,7 @@ EXTRAS = {
     "torch": "train",
     "torchvision": "train",
     "safetensors": "train",
+    "timm": "timm",
     "matplotlib": "train",
     "onnx": "export",
     "onnxscript": "export",

@@ -70,6 +70,7 @@ class _Walk(TorchFunctionMode):
         self._paths: list[str] = []
         self._layers = 0
         self._taken: set[str] = set()
+        self._counted: set[int] = set()
 
     def hooks(self, path: str, part: nn.Module) -> Iterator[Any]:
         """Tell when a part of the module is entered and left."""
@@ -116,9 +117,15 @@ class _Walk(TorchFunctionMode):
             name = f"{path}_{number}"
         self._taken.add(name)
         before = read[0].field.joined(one.field for one in read[1:])
-        step = _step(name, kind, part, _names(read), read[0].tensor, made, before)
+        step = _step(name, kind, part, _names(read), read[0].tensor, made, before, self._params(part))
         self.steps.append(step)
         self._pass_on(step.after, (name,), made)
+
+    def _params(self, part: nn.Module | None) -> int:
+        """Trained values that no row has counted yet: a layer that is called twice has them once."""
+        new = [value for value in part.parameters() if id(value) not in self._counted] if part is not None else []
+        self._counted.update(map(id, new))
+        return sum(value.numel() for value in new)
 
     def _pass_on(self, field: Field, names: tuple[str, ...], made: Any) -> None:
         for tensor in _tensors(made):
@@ -148,7 +155,14 @@ def _pools_whole(given: Tensor, made: Any) -> bool:
 
 
 def _step(
-    name: str, kind: str, part: nn.Module | None, read: tuple[str, ...], given: Tensor, made: Tensor, before: Field
+    name: str,
+    kind: str,
+    part: nn.Module | None,
+    read: tuple[str, ...],
+    given: Tensor,
+    made: Tensor,
+    before: Field,
+    params: int,
 ) -> Step:
     """given, made: what goes in and comes out, [1, ...]."""
     window, stride = (None, (1, 1)) if kind == "global_average_pool" else _window(part)
@@ -158,7 +172,7 @@ def _step(
         read,
         tuple(given.shape[1:]),
         tuple(made.shape[1:]),
-        0 if part is None else sum(value.numel() for value in part.parameters()),
+        params,
         _macs(part, made),
         before,
         before.after(window, stride),

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
 from edgecnn.errors import UnusableFile
@@ -20,7 +21,7 @@ SAID = 3
 
 @dataclass(frozen=True)
 class Taken:
-    """What came of a file: how many tensors were taken, and the names of the classifier's where they were left."""
+    """What came of weights: how many tensors were taken, and the names of the classifier's where they were left."""
 
     tensors: int
     left: tuple[str, ...]
@@ -35,6 +36,18 @@ def take_weights(path: Path, model: nn.Module) -> Taken:
     UnusableFile where it doesn't, naming what, or where the file is missing or damaged.
     """
     content, given = _read(path)
+    return Taken(*put_in(given, model, str(path)), sha256(content))
+
+
+def take_trained(trained: nn.Module, model: nn.Module, where: str) -> Taken:
+    """Put the weights of another network into `model` likewise; the SHA-256 is of them as a .safetensors file."""
+    given = {name: value.contiguous() for name, value in trained.state_dict().items()}
+    tensors, left = put_in(given, model, where)
+    return Taken(tensors, left, sha256(save_tensors(given)))
+
+
+def put_in(given: Mapping[str, Tensor], model: nn.Module, where: str) -> tuple[int, tuple[str, ...]]:
+    """How many tensors are taken, and which of the classifier's are left; UnusableFile, naming `where`, for misfits."""
     wanted: dict[str, Tensor] = model.state_dict()
     classifier = classifier_of(wanted)
     whole = all(name in given and given[name].shape == wanted[name].shape for name in classifier)
@@ -44,13 +57,13 @@ def take_weights(path: Path, model: nn.Module) -> Taken:
     if misfits:
         more = f" and {len(misfits) - SAID} more" if len(misfits) > SAID else ""
         raise UnusableFile(
-            f"{path}: {len(misfits)} tensors do not fit the recipe's model: {'; '.join(misfits[:SAID])}{more}; set "
+            f"{where}: {len(misfits)} tensors do not fit the recipe's model: {'; '.join(misfits[:SAID])}{more}; set "
             "'model' to what the weights were trained in"
         )
     with torch.no_grad():
         for name in taken:
             wanted[name].copy_(given[name])
-    return Taken(len(taken), left, sha256(content))
+    return len(taken), left
 
 
 def classifier_of(tensors: Mapping[str, Tensor]) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ LIBRARIES = (
     ("tflite", "writing and running .tflite", ("ai-edge-litert", "flatbuffers")),
     ("onnx", "running .onnx", ("onnxruntime",)),
     ("openvino", "writing and running OpenVINO files", ("openvino",)),
+    ("timm", "timm's classifiers in recipes", ("timm",)),
     ("camera", "the camera's page", ("starlette", "uvicorn")),
 )
 

@@ -18,6 +18,7 @@ from edgecnn.packaged import find_recipe
 from edgecnn.recipe import Recipe, load_recipe
 from edgecnn.verbs.recipes import at, located, network_of
 from edgecnn.verbs.train import data_spec
+from edgecnn.verbs.weights import with_pixels
 
 if TYPE_CHECKING:  # reading model files wants libraries that recipes do without
     from edgecnn.inspection.report import FileInspectRecord
@@ -57,8 +58,11 @@ def inspect(
         if layer is not None:
             raise UsageError(f"{path}: --explain is for recipes and runs: give the one that the file was made from")
         return inspect_file(path, runtime)
-    path = path / "resolved.yaml" if runs.is_run(path) else find_recipe(path)[0]
+    is_run = runs.is_run(path)
+    path = path / "resolved.yaml" if is_run else find_recipe(path)[0]
     loaded = located(load_recipe(path), path.parent)
+    if not is_run:
+        loaded = with_pixels(loaded, path)
     shape = (loaded.input.channels, *loaded.input.size)
     with at(path, None, "data", "source"):
         classes = _classes(loaded, data_dir)

@@ -22,7 +22,7 @@ from edgecnn.run import Run
 from edgecnn.verbs.best import Answers, look_at
 from edgecnn.verbs.choices import choose, settings_of
 from edgecnn.verbs.recipes import at, located, network_of
-from edgecnn.verbs.weights import absolute_weights, take_first_weights
+from edgecnn.verbs.weights import absolute_weights, take_first_weights, with_pixels
 
 if TYPE_CHECKING:
     from torch import nn
@@ -108,6 +108,8 @@ def train(
     resolved = located(resolved, path.parent)
     with at(path, overrides, "data", "source"):
         dataset = open_dataset(data_spec(resolved), data_dir)
+    if run is None:  # a run says what its weights want to see, whatever became of them
+        resolved = with_pixels(resolved, path, overrides)
     network = network_of(resolved, len(dataset.labels), path, overrides)
     _need_torch()
     with at(path, overrides, "train", "freeze"):
@@ -208,10 +210,10 @@ class Training:
 
     def _weights(self, model: nn.Module) -> str | None:
         """Take the first weights that the recipe names; the SHA-256 of their file. A run that goes on has its own."""
-        given, run = self.asked.recipe.model.weights, self.given_run
-        if given is None or (run is not None and run.begun):
+        run = self.given_run
+        if self.asked.recipe.model.weights is None or (run is not None and run.begun):
             return None
-        return take_first_weights(given, model, self.listener.message)
+        return take_first_weights(self.asked.recipe.model, self.asked.network, model, self.listener.message)
 
     def _trainer(self, model: nn.Module, pictures: Split, recipe: Recipe, run: Run, weights: str | None) -> Trainer:
         from edgecnn.train.checkpoint import Checkpoints
