@@ -78,7 +78,7 @@ def ends_in_a_flat_map(net: Net) -> bool:
 
 def needs_pad(net: Net, node: Any) -> bool:
     margins = tuple(node.attributes.get("pads", (0, 0, 0, 0)))
-    if not any(margins):
+    if not any(margins) or node.op == "ConvTranspose":  # whose margins are cut off, not put on
         return False
     if node.attributes.get("count_include_pad"):
         return True  # SAME does not count its margins
