@@ -14,6 +14,7 @@ from edgecnn.edge.runtimes import runtime_for
 from edgecnn.errors import UnusableFile, UsageError
 from edgecnn.formats import Format, all_formats, find_format
 from edgecnn.graph.edit import Graph
+from edgecnn.graph.half import halved
 from edgecnn.graph.program import Op, Program, Tensor, read_program
 from edgecnn.graph.reference import Reference
 from edgecnn.quantize import quantize
@@ -36,7 +37,7 @@ IMAGES = pictures(np.random.default_rng(1), 32, 6, 6)
 
 def graphs() -> dict[str, Graph]:
     canonical = small_net().canonical()
-    return {"fp32": canonical, "int8": quantize(canonical, IMAGES)}
+    return {"fp32": canonical, "fp16": halved(canonical), "int8": quantize(canonical, IMAGES)}
 
 
 def test_every_file_of_the_folder_is_a_format_with_a_name_of_its_own() -> None:
@@ -62,7 +63,7 @@ def test_it_has_the_parts(form: Format) -> None:
 
 
 @each_format
-@pytest.mark.parametrize("precision", ["fp32", "int8"])
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
 def test_it_writes_its_files_the_same_twice_and_its_runtime_opens_them(
     form: Format, precision: str, tmp_path: Path
 ) -> None:
