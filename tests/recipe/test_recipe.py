@@ -174,6 +174,33 @@ def test_fine_tuning_goes_there_and_back(freeze: int | str | None, tmp_path: Pat
     assert load_recipe(path, {"model.weights": None}).model.weights is None
 
 
+MEAN, STD = "mean: [0.4, 0.5, 0.6]", "std: [0.1, 0.2, 0.3]"
+WRONG_MODELS = {
+    "two": ("torchvision: resnet18, timm: resnet18", "give one of 'arch'"),
+    "a width": ("timm: resnet18, width: 0.5", "'width' goes with 'arch'"),
+    "a mean alone": (f"timm: resnet18, {MEAN}", "'mean' and 'std' go together"),
+    "not as many": (f"timm: resnet18, {MEAN}, std: [0.1]", "'mean' and 'std' have one number a channel each"),
+    "of our own net": (f"arch: ds_cnn, {MEAN}, {STD}", "'mean' and 'std' go with 'torchvision' and 'timm'"),
+    "pixels to 255": (f"timm: resnet18, mean: [124, 116, 104], {STD}", "Input should be less than 10, got 124"),
+}
+
+
+@pytest.mark.parametrize(("model", "words"), WRONG_MODELS.values(), ids=WRONG_MODELS)
+def test_models_of_libraries_that_make_no_sense(model: str, words: str, tmp_path: Path) -> None:
+    found = problems(written(tmp_path, f"name: a\ndata: {{source: cifar10}}\nmodel: {{{model}}}\n"))
+    assert any(place.startswith("3:") and words in message for place, message in found), found
+
+
+@pytest.mark.parametrize("kind", ["torchvision", "timm"])
+def test_what_weights_want_goes_there_and_back(kind: str, tmp_path: Path) -> None:
+    model = f"{{{kind}: resnet18, weights: pretrained, {MEAN}, {STD}}}"
+    path = written(tmp_path, f"name: a\ndata: {{source: cifar10}}\nmodel: {model}\n")
+    recipe = load_recipe(path)
+    assert (recipe.model.kind, recipe.model.mean, recipe.model.std) == (kind, (0.4, 0.5, 0.6), (0.1, 0.2, 0.3))
+    path.write_text(dump_recipe(recipe))
+    assert load_recipe(path) == recipe
+
+
 def test_a_budget_goes_there_and_back(tmp_path: Path) -> None:
     text = "name: a\ndata: {source: cifar10}\nmodel: {arch: ds_cnn}\n"
     assert load_recipe(written(tmp_path, text)).budget is None

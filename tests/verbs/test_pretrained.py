@@ -111,6 +111,7 @@ def test_torchvisions_from_its_cache_frozen_exported_and_told_apart(
     assert all(check.reason is None for report in certificate.layers for check in report.layers)
 
 
+@pytest.mark.slow
 def test_timms_trained_and_exported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trained, heard = small_timm(monkeypatch), Heard()
     path = recipe(tmp_path, "timm: small_net, weights: pretrained", ", freeze: backbone, ema: 0.9")
