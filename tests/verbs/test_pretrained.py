@@ -80,25 +80,35 @@ def best(run: Path) -> dict[str, Any]:
     return load_file(run / "checkpoints/best/model.safetensors")
 
 
+def frozen(torch_home: Path, folder: Path, heard: Heard) -> tuple[nn.Module, Run]:
+    """What lies in the cache, and a run in which only the new classifier learns."""
+    trained = cached(torch_home)
+    path = recipe(folder, f"torchvision: {NET}, weights: pretrained", ", freeze: backbone")
+    return trained, Run(train(path, {"train.epochs": 1}, root=folder / "runs", listener=heard).run)
+
+
 @pytest.mark.slow
-def test_torchvisions_from_its_cache_frozen_exported_and_told_apart(
-    torch_home: Path, tmp_path: Path, no_network: list[Any]
-) -> None:
-    trained, heard = cached(torch_home), Heard()
-    path = recipe(tmp_path, f"torchvision: {NET}, weights: pretrained", ", freeze: backbone")
-    made = train(path, root=tmp_path / "runs", listener=heard)
-    after, before = best(made.run), trained.state_dict()
+def test_torchvisions_are_taken_from_its_cache(torch_home: Path, tmp_path: Path, no_network: list[Any]) -> None:
+    heard = Heard()
+    trained, run = frozen(torch_home, tmp_path, heard)
+    after, before = best(run.path), trained.state_dict()
     assert {name for name in after if not torch.equal(after[name], before[name])} == {"fc.weight", "fc.bias"}
     assert any(f"taken from torchvision's trained weights of {NET}; the classifier (fc" in said for said in heard.said)
     assert "a first layer brings pixels to what they want: mean 0.485, 0.456, 0.406, std 0.229, 0.224, 0.225" in (
         heard.said
     )
-    model = load_recipe(Run(made.run).resolved).model
+    model = load_recipe(run.resolved).model
     assert (model.weights, model.mean, model.std) == ("pretrained", MEAN, STD)
     assert no_network == []
-    six = edgecnn.export(made.run)
+
+
+@pytest.mark.slow
+@pytest.mark.long
+def test_six_files_see_what_torchvisions_own_transform_gives(torch_home: Path, tmp_path: Path) -> None:
+    _, run = frozen(torch_home, tmp_path, Heard())
+    six = edgecnn.export(run.path)
     module = models.get_model(NET, weights=None, num_classes=3).eval()
-    module.load_state_dict(after)
+    module.load_state_dict(best(run.path))
     images = bundled("test").images[:8]
     with torch.inference_mode():
         planes = normalize(torch.from_numpy(np.array(images)).permute(0, 3, 1, 2) / 255.0, list(MEAN), list(STD))
