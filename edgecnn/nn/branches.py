@@ -38,3 +38,25 @@ class SqueezeExcite(nn.Module):
         """Float [N, C, H, W] -> the same."""
         weighted: Tensor = image * self.gate(self.expand(self.reduce(self.squeeze(image))))
         return weighted
+
+
+class Half(nn.Module):
+    """The first or the second half of the channels."""
+
+    def __init__(self, channels: int, second: bool) -> None:
+        super().__init__()
+        self.begin, self.end = (channels // 2, channels) if second else (0, channels // 2)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Float [N, C, H, W] -> [N, C / 2, H, W]."""
+        return image[:, self.begin : self.end]
+
+
+class ChannelShuffle(nn.Module):
+    """Channels of two groups by turns: 0, C / 2, 1, C / 2 + 1 ... (arXiv:1707.01083, figure 1)."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Float [N, C, H, W] -> the same shape."""
+        count, channels, height, width = image.shape
+        groups = image.view(count, 2, channels // 2, height, width)
+        return groups.transpose(1, 2).contiguous().view(count, channels, height, width)

@@ -290,6 +290,16 @@ class SqueezeExcite(Layer):
     gate: Literal["sigmoid", "hard_sigmoid"] = "hard_sigmoid"
 
 
+class ShuffleUnit(Layer):
+    """ShuffleNetV2's unit (arXiv:1807.11164, figure 3): half the channels through 1x1, depthwise, 1x1; then shuffled.
+
+    The other half is handed on; at a stride over 1 both branches take all channels. `filters` is what comes out.
+    """
+
+    filters: Annotated[int, Field(ge=2, le=65_536, multiple_of=2)]
+    stride: Pair = (1, 1)
+
+
 WORDS: dict[str, type[Layer]] = {
     "conv": Conv,
     "depthwise_conv": DepthwiseConv,
@@ -320,6 +330,7 @@ WORDS: dict[str, type[Layer]] = {
     "inverted_residual": InvertedResidual,
     "concat": Concat,
     "squeeze_excite": SqueezeExcite,
+    "shuffle_unit": ShuffleUnit,
     "transposed_conv": TransposedConv,
     "upsample": Upsample,
     "l2_pool": L2Pool,

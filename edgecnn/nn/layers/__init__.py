@@ -12,6 +12,7 @@ from edgecnn.nn.layers import (  # each registers its words
     pools,
     resampling,
     residuals,
+    shuffles,
 )
 from edgecnn.nn.layers.plan import PLANS, Plan, Shape, plan_layers, plans
 
@@ -28,4 +29,5 @@ __all__ = [
     "pools",
     "resampling",
     "residuals",
+    "shuffles",
 ]
