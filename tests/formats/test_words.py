@@ -101,6 +101,7 @@ CASES: dict[str, tuple[str, ...]] = {
     "fractional_max_pool": ("fractional_max_pool: {ratio: [1.4, 1.5]}",),
     "concat": ("concat: {branches: [[], [{conv: {filters: 4}}], [{pointwise: {filters: 4, activation: tanh}}]]}",),
     "squeeze_excite": ("squeeze_excite: {ratio: 2}", "squeeze_excite: {filters: 4, gate: sigmoid, activation: silu}"),
+    "shuffle_unit": ("shuffle_unit: {filters: 8}", "shuffle_unit: {filters: 12, stride: 2}"),
     "inverted_residual": ("inverted_residual: {filters: 8, expansion: 2, activation: hard_swish}",),
 }
 """What is tested behind FRONT, of which [8, 6, 6] comes."""

@@ -56,6 +56,8 @@ def name_shuffles(graph: Graph) -> None:
 
     As one Gather it would be shorter, but OpenVINO 2026.4 folds that into the weights behind it, and wrongly.
     """
+    for swap in graph.each("Transpose"):
+        _part_from_flatten(graph, swap)
     for first in graph.each("Reshape"):
         nodes = shuffle_at(graph, first)
         if nodes is None:
@@ -66,6 +68,22 @@ def name_shuffles(graph: Graph) -> None:
             if node.op == "Reshape":
                 shape = np.array(graph.shapes[node.output], np.int64)
                 node.inputs, node.attributes = [node.inputs[0], graph.constant(f"{node.name}.shape", shape)], {}
+
+
+def _part_from_flatten(graph: Graph, swap: Node) -> None:
+    """A shuffle's last Reshape, which the exporter has merged with a flatten behind it, becomes the two of them."""
+    last = graph.only_consumer(swap.output, "Reshape")
+    first = graph.producer(swap.inputs[0])
+    if last is None or first is None or first.op != "Reshape" or len(graph.shapes[last.output]) != 2:
+        return
+    shape = graph.shapes[first.inputs[0]]
+    if len(shape) != 4 or len(graph.shapes[swap.output]) != 5:
+        return
+    whole = f"{last.output}.whole"
+    graph.shapes[whole] = shape
+    flat = Node("Flatten", f"{last.name}.flat", [whole], [last.output], {"axis": 1}, last.scope)
+    last.outputs = [whole]
+    graph.insert_after(last, flat)
 
 
 def shuffle_at(graph: Graph, first: Node) -> tuple[Node, Node, Node] | None:
