@@ -1,12 +1,14 @@
-"""The packaged recipes for grey pictures: as many parameters and multiply-adds as are counted by hand."""
+"""The packaged recipes: as many parameters and multiply-adds as are counted by hand, or as their first lines say."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 import torch
 
+from edgecnn.nn.archs import lenet5
 from edgecnn.recipe import load_recipe
 from edgecnn.verbs.inspect import inspect
 from edgecnn.verbs.recipes import plan_network
@@ -52,3 +54,25 @@ def test_the_module_has_as_many_and_takes_grey(name: str) -> None:
 def test_digits_in_the_place_of_clothes(name: str) -> None:
     recipe = load_recipe(RECIPES / f"{name}.yaml", {"data.source": "mnist"})
     assert (recipe.data.source, recipe.input.channels) == ("mnist", 1)
+
+
+def test_lenet5_is_the_same_by_its_name() -> None:
+    assert load_recipe(RECIPES / "lenet5_mnist.yaml").model.layers == lenet5.layers(10, 1.0, (28, 28))
+
+
+SAID = re.compile(r"^# .*: ([\d.]+) M multiply-adds, ([\d.]+) M parameters\.$", re.M)
+BY_NAME = {
+    **dict.fromkeys(["alexnet_cifar", "inception_cifar", "shufflenet_cifar", "vgg11_cifar"], 10),
+    **dict.fromkeys(["efficientnet_photos", "mobilenet_v3_photos", "squeezenet_photos"], 6),
+}
+"""Recipes of named architectures, and their classes."""
+
+
+@pytest.mark.parametrize("name", BY_NAME)
+def test_a_recipe_s_first_line_is_true(name: str) -> None:
+    said = SAID.search((RECIPES / f"{name}.yaml").read_text().splitlines()[0])
+    recipe = load_recipe(RECIPES / f"{name}.yaml")
+    assert said is not None
+    size = recipe.input.size
+    net = plan_network(recipe.model, (3, *(size if isinstance(size, tuple) else (size, size))), BY_NAME[name])
+    assert (f"{net.macs / 1e6:.1f}", f"{net.params / 1e6:.2f}") == said.groups()

@@ -26,7 +26,7 @@ def layers(classes: int, width: float, size: Pair) -> tuple[Layer, ...]:
         MaxPool(name="s2"),
         Conv(filters=16, kernel=(5, 5), padding="valid", activation="relu", name="c3"),
         MaxPool(name="s4"),
-        Flatten(name="flatten"),
+        Flatten(),
         Dense(units=120, activation="relu", name="c5"),
         Dense(units=84, activation="relu", name="f6"),
         Dense(units=classes, name="classifier"),
