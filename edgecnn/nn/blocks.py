@@ -12,6 +12,7 @@ from math import inf
 from torch import Tensor, nn
 from torch.nn import functional
 
+from edgecnn.errors import UsageError
 from edgecnn.geometry import Margins, uneven_at_stride_1
 from edgecnn.nn import strided
 from edgecnn.nn.initializers import initialize
@@ -164,8 +165,10 @@ def dense(
 
 
 def named(parts: list[tuple[str, nn.Module]]) -> nn.Sequential:
-    """A Sequential whose parts keep their names."""
+    """A Sequential whose parts keep their names; UsageError for one that its own methods have, such as `half`."""
     sequence = nn.Sequential()
     for name, part in parts:
+        if hasattr(nn.Sequential, name) or name in vars(sequence):
+            raise UsageError(f"no layer can be called '{name}', which means something to torch; give it another name")
         sequence.add_module(name, part)
     return sequence

@@ -152,6 +152,13 @@ def test_a_net_must_end_in_its_classes() -> None:
         layered(Conv(filters=3))
 
 
+@pytest.mark.parametrize("name", ["half", "train", "training", "append"])
+def test_a_name_that_torch_has_is_said(name: str) -> None:
+    layers = (Conv(filters=4, name=name), GlobalAveragePool(), Dense(units=10))
+    with pytest.raises(UsageError, match=f"no layer can be called '{name}'"):
+        plan_network(Model(layers=layers), CIFAR, 10).build()
+
+
 @pytest.mark.parametrize(
     ("end", "message"),
     [
