@@ -1,14 +1,14 @@
-"""LeNet-5 (LeCun et al., "Gradient-based learning applied to document recognition", 1998, figure 2) as built today.
+"""LeNet-5 (LeCun et al., "Gradient-based learning applied to document recognition", 1998, figure 2): tanh, mean pools.
 
-ReLU and max pools stand for its squashing functions and trained pools, the whole of S2 for the parts that C3 took, a
-dense layer for its radial basis functions.
+Without its trained gains behind the pools; the whole of S2 for the parts that C3 took, a dense layer for its radial
+basis functions.
 """
 
 from __future__ import annotations
 
 from edgecnn.geometry import Pair
 from edgecnn.nn.widths import refuse_width
-from edgecnn.recipe.layers import Conv, Dense, Flatten, Layer, MaxPool
+from edgecnn.recipe.layers import AveragePool, Conv, Dense, Flatten, Layer
 
 PICTURE = 32
 """Rows and columns of the paper's pictures: smaller ones get their margin back, by `same` in the first layer."""
@@ -22,12 +22,12 @@ def layers(classes: int, width: float, size: Pair) -> tuple[Layer, ...]:
     refuse_width("lenet5", width)
     padding = "same" if min(size) < PICTURE else "valid"
     return (
-        Conv(filters=6, kernel=(5, 5), padding=padding, activation="relu", name="c1"),  # type: ignore[arg-type]
-        MaxPool(name="s2"),
-        Conv(filters=16, kernel=(5, 5), padding="valid", activation="relu", name="c3"),
-        MaxPool(name="s4"),
+        Conv(filters=6, kernel=(5, 5), padding=padding, activation="tanh", name="c1"),  # type: ignore[arg-type]
+        AveragePool(name="s2"),
+        Conv(filters=16, kernel=(5, 5), padding="valid", activation="tanh", name="c3"),
+        AveragePool(name="s4"),
         Flatten(),
-        Dense(units=120, activation="relu", name="c5"),
-        Dense(units=84, activation="relu", name="f6"),
+        Dense(units=120, activation="tanh", name="c5"),
+        Dense(units=84, activation="tanh", name="f6"),
         Dense(units=classes, name="classifier"),
     )
