@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -54,16 +54,15 @@ def examples(form: str, activations: str = "asymmetric") -> Any:
     )
 
 
-def each_kind_and_format(without: Collection[tuple[str, str]] = ()) -> pytest.MarkDecorator:
-    """Parametrises a test by `kind` and `form`; what goes through OpenVINO's converter is slow."""
-    marks = {"openvino": pytest.mark.slow}
+def each_kind_and_format(*more: pytest.MarkDecorator) -> pytest.MarkDecorator:
+    """Parametrises a test by `kind` and `form`; what goes through OpenVINO's converter is slow, and marked `more`."""
+    marks = {"openvino": (pytest.mark.slow, *more)}
     return pytest.mark.parametrize(
         ("kind", "form"),
         [
             pytest.param(kind, form, id=f"{kind}-{name}", marks=marks.get(name, ()))
             for kind in NETS
             for name, form in FORMATS.items()
-            if (kind, name) not in without
         ],
     )
 
@@ -194,7 +193,7 @@ def test_int8(kind: str, form: Format) -> None:
     each_that_uses_its_levels(kind, form.name, check_int8(form))
 
 
-@each_kind_and_format()
+@each_kind_and_format(pytest.mark.long)
 def test_int8_with_symmetric_activations(kind: str, form: Format) -> None:
     """The same, and TensorRT's rules; a relu leaves half of the levels unused."""
 

@@ -111,8 +111,8 @@ EACH = [case for cases in CASES.values() for case in cases]
 
 
 def each_case_and_format() -> pytest.MarkDecorator:
-    """Case by case: a case is traced once in a process, and neighbours share it."""
-    marks = {"openvino": pytest.mark.slow}
+    """Case by case: a case is traced once in a process, and neighbours share it. OpenVINO's converter takes long."""
+    marks = {"openvino": (pytest.mark.slow, pytest.mark.long)}
     return pytest.mark.parametrize(
         ("case", "form"),
         [
