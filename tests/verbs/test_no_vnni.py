@@ -80,6 +80,10 @@ def wrong(certificate: dict[str, Any]) -> dict[str, set[str]]:
     }
 
 
+IN_FLOAT_IN_OPENVINO = {"grouped", "multiplied"}
+"""Layers that our IRs keep in float, since it computes them wrongly in int8 (formats/openvino/fusions.py)."""
+
+
 @pytest.mark.slow
 def test_weights_of_8_bits_saturate_in_the_layers_and_runtimes_that_export_names(tmp_path: Path) -> None:
     record = export(tmp_path / "export")
@@ -88,7 +92,8 @@ def test_weights_of_8_bits_saturate_in_the_layers_and_runtimes_that_export_names
     certificate = verified_without_vnni(tmp_path / "export")
     assert not certificate["passed"]
     assert certificate["saturation"] == to_json(record.saturation)
-    assert wrong(certificate) == {"tflite-int8": set(), "onnx-int8": named, "openvino-int8": named}
+    integer = named - IN_FLOAT_IN_OPENVINO
+    assert wrong(certificate) == {"tflite-int8": set(), "onnx-int8": named, "openvino-int8": integer}
     assert named == {name for name, _ in Bright().named_children()} - WIDENED
     steps = {pair["b"]: pair["max_steps"] for pair in certificate["parity"] if pair["a"] == "reference"}
     assert steps["tflite-int8"] <= 1
