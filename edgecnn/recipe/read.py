@@ -220,7 +220,8 @@ def _problems(
             message = f"'{'.'.join(str(p) for p in (*prefix, *place))}' is missing"
         else:
             reason = item["msg"].removeprefix("Value error, ")
-            got = "" if isinstance(item["input"], dict | BaseModel) else f", got {item['input']!r}"
+            unsaid = dict | BaseModel | tuple  # layers that have been read already
+            got = "" if isinstance(item["input"], unsaid) else f", got {item['input']!r}"
             message = f"{key}: {reason}{got}" if key else reason
         if where not in seen or item["type"] in ("extra_forbidden", "missing"):
             yield Problem(where, message)
