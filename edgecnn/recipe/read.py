@@ -220,8 +220,9 @@ def _problems(
             message = f"'{'.'.join(str(p) for p in (*prefix, *place))}' is missing"
         else:
             reason = item["msg"].removeprefix("Value error, ")
-            unsaid = dict | BaseModel | tuple  # layers that have been read already
-            got = "" if isinstance(item["input"], unsaid) else f", got {item['input']!r}"
+            given = item["input"]
+            told = isinstance(given, dict | BaseModel | tuple)  # a section, or layers that have been read already
+            got = "" if told else f", got {given!r}"
             message = f"{key}: {reason}{got}" if key else reason
         if where not in seen or item["type"] in ("extra_forbidden", "missing"):
             yield Problem(where, message)
