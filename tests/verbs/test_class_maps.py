@@ -88,16 +88,15 @@ LAYERS = """
 @pytest.mark.parametrize("size", [(64, 48), (40, 104)])
 def test_a_map_for_larger_pictures(tmp_path: Path, size: tuple[int, int]) -> None:
     """Each cell says the same wherever it stands: a picture put into a larger one is found again there."""
-    made = exported(
-        tmp_path / "export", targets=["tflite", "onnx", "openvino"], precisions=["fp32", "int8"], map_size=size
-    )
+    made = exported(tmp_path / "export", targets=list(formats.all_formats()), precisions=PRECISIONS, map_size=size)
     assert len(made.heat_maps) == 2 * len(FILES)
     for file in FILES:
         own, larger = (open_heatmap(tmp_path / "export" / file, size=wanted) for wanted in (None, size))
         assert (larger.record.height, larger.record.width) == (size[0] // CELL, size[1] // CELL)
         image, canvas = patches(1)[0], np.full((*size, 3), 128, np.uint8)
         canvas[8 : 8 + SIZE, 16 : 16 + SIZE] = image
-        np.testing.assert_allclose(larger.logits(canvas)[1:5, 2:6], own.logits(image), rtol=1e-5, atol=1e-5)
+        near = 1e-3 if file.endswith("fp16") else 1e-5
+        np.testing.assert_allclose(larger.logits(canvas)[1:5, 2:6], own.logits(image), rtol=near, atol=near)
 
 
 def test_fully_convolutional_recipes_have_their_maps(tmp_path: Path) -> None:

@@ -145,7 +145,7 @@ def test_predict_and_eval_answer_alike(
             assert answers[name] == pytest.approx(expected, abs=1e-6), name
 
     # The gate is not blind: another resizer, or pictures that lie as they are stored, are seen.
-    def nearest(image: Any, height: int, width: int, resize: str) -> Any:
+    def nearest(image: Any, height: int, width: int, resize: str, channels: int = 3) -> Any:
         return cv2.resize(image, (width, height), interpolation=cv2.INTER_NEAREST)
 
     for part, fault in (("fit", nearest), ("_upright", lambda image, orientation: image)):
