@@ -135,14 +135,7 @@ def convolution(
         nn.init.kaiming_normal_(conv.weight, mode="fan_out" if groups == 1 else "fan_in", nonlinearity="relu")
     else:
         initialize(conv.weight, initializer, multiplier)
-    if conv.bias is not None:
-        nn.init.zeros_(conv.bias)
-    parts: list[tuple[str, nn.Module]] = [("conv", conv)]
-    if batch_norm:
-        parts.append(("norm", nn.BatchNorm2d(filters)))
-    if activation != "linear":
-        parts.append(("act", ACTIVATIONS[activation]()))
-    return named(parts)
+    return completed("conv", conv, nn.BatchNorm2d(filters) if batch_norm else None, activation)
 
 
 def dense(
@@ -154,11 +147,19 @@ def dense(
         nn.init.kaiming_uniform_(linear.weight, nonlinearity="relu" if activation != "linear" else "linear")
     else:
         initialize(linear.weight, initializer)
-    if linear.bias is not None:
-        nn.init.zeros_(linear.bias)
-    parts: list[tuple[str, nn.Module]] = [("dense", linear)]
-    if batch_norm:
-        parts.append(("norm", nn.BatchNorm1d(units)))
+    return completed("dense", linear, nn.BatchNorm1d(units) if batch_norm else None, activation)
+
+
+Weighted = nn.Conv2d | nn.ConvTranspose2d | nn.Linear
+
+
+def completed(name: str, layer: Weighted, norm: nn.Module | None, activation: str) -> nn.Sequential:
+    """A layer with weights, its bias set to zero, and what follows it."""
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+    parts: list[tuple[str, nn.Module]] = [(name, layer)]
+    if norm is not None:
+        parts.append(("norm", norm))
     if activation != "linear":
         parts.append(("act", ACTIVATIONS[activation]()))
     return named(parts)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-GATES: dict[str, type[nn.Module]] = {"sigmoid": nn.Sigmoid, "hard_sigmoid": nn.Hardsigmoid}
+from edgecnn.nn.blocks import ACTIVATIONS
 
 
 class Concat(nn.Module):
@@ -32,7 +32,7 @@ class SqueezeExcite(nn.Module):
 
     def __init__(self, reduce: nn.Module, expand: nn.Module, gate: str) -> None:
         super().__init__()
-        self.squeeze, self.reduce, self.expand, self.gate = nn.AdaptiveAvgPool2d(1), reduce, expand, GATES[gate]()
+        self.squeeze, self.reduce, self.expand, self.gate = nn.AdaptiveAvgPool2d(1), reduce, expand, ACTIVATIONS[gate]()
 
     def forward(self, image: Tensor) -> Tensor:
         """Float [N, C, H, W] -> the same."""

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from edgecnn.geometry import Margins, Pair
-from edgecnn.nn.blocks import ACTIVATIONS, named
+from edgecnn.nn.blocks import completed
 from edgecnn.nn.initializers import initialize
 
 
@@ -51,14 +51,7 @@ def transposed_convolution(
         nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
     else:
         initialize(conv.weight, initializer)
-    if conv.bias is not None:
-        nn.init.zeros_(conv.bias)
-    parts: list[tuple[str, nn.Module]] = [("conv", conv)]
-    if batch_norm:
-        parts.append(("norm", nn.BatchNorm2d(filters)))
-    if activation != "linear":
-        parts.append(("act", ACTIVATIONS[activation]()))
-    return named(parts)
+    return completed("conv", conv, nn.BatchNorm2d(filters) if batch_norm else None, activation)
 
 
 class Upsample(nn.Module):
