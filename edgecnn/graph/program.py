@@ -15,11 +15,11 @@ import numpy as np
 from onnx import TensorProto
 
 from edgecnn.errors import UsageError
+from edgecnn.graph.canonical.nodes import WEIGHTED
 from edgecnn.graph.edit import Array, Graph, Node, Shape, Value
 from edgecnn.graph.islands import Island, island_at
 
 ACTIVATIONS = {"Relu": "relu", "Clip": "relu6"}
-WEIGHTED = ("Conv", "ConvTranspose", "Gemm")
 FUSES_ACTIVATION = (*WEIGHTED, "Add")
 MOVES_VALUES = ("MaxPool", "AveragePool", "ReduceMax", "Flatten", "Slice", "ChannelShuffle", "Resize", "Gather")
 """Operations whose output lies on their input's grid."""

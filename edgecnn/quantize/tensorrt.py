@@ -16,9 +16,10 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from onnx import TensorProto
 
+from edgecnn.graph.canonical.nodes import WEIGHTED
 from edgecnn.graph.edit import Array, Graph, Node
 from edgecnn.graph.islands import inside_islands
-from edgecnn.graph.program import ACTIVATIONS, FUSES_ACTIVATION, WEIGHTED
+from edgecnn.graph.program import ACTIVATIONS, FUSES_ACTIVATION
 
 UNTESTED = "symmetric: made for TensorRT, untested on its hardware"
 """What people read of graphs that keep these rules."""

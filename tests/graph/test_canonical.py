@@ -405,3 +405,23 @@ def test_a_pass_that_does_something_else_is_seen(broken: str, monkeypatch: pytes
     nodes = [Node("Pad", "pad", ["x", "p"], ["a"]), Node("Conv", "conv", ["a", "w"], ["h"]), FLAT]
     with pytest.raises(AssertionError, match="Not equal to tolerance"):
         assert_same_function(graph_of(nodes, {**PADS, "w": floats(2, 3, 3, 3)}, (1, 96)))
+
+
+@pytest.mark.parametrize("factors", [(2, 2), (3, 1), (4, 3)])
+@pytest.mark.parametrize("places", ["asymmetric", "half_pixel"])
+@pytest.mark.parametrize("rounding", ["floor", "ceil", "round_prefer_floor", "round_prefer_ceil"])
+def test_resizing_by_nearest_is_refused_or_means_the_same(factors: tuple[int, int], places: str, rounding: str) -> None:
+    """By ONNX's own evaluator the usual spellings repeat pixels, whatever the factor; half-pixel's floor does not."""
+    net = Net(np.random.default_rng(0), 3, 4)
+    net.flatten(net.resize("x", "larger", factors, "nearest"))
+    node = next(node for node in net.nodes if node.op == "Resize")
+    node.attributes |= {"coordinate_transformation_mode": places, "nearest_mode": rounding}
+    images = pictures(net.rng, 2, 3, 4)
+    usual = rounding == "floor" if places == "asymmetric" else rounding.startswith("round_")
+    if not usual:
+        with pytest.raises(UsageError, match="aligns pixels this way"):
+            net.canonical()
+        return
+    found = np.concatenate([evaluate(net.graph(), planes(image[None])) for image in images])
+    np.testing.assert_array_equal(evaluate(net.canonical(), images), found)
+    np.testing.assert_allclose(net.torch(images), found)

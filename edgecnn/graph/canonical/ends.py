@@ -9,6 +9,7 @@ import numpy as np
 from onnx import TensorProto
 
 from edgecnn.errors import UsageError
+from edgecnn.graph.canonical.nodes import WEIGHTED
 from edgecnn.graph.edit import Graph, Node, Value
 
 IMAGE, LOGITS = "image", "logits"
@@ -85,7 +86,7 @@ def name_after_layers(graph: Graph) -> None:
         renamed.setdefault(node.output, name)
     for node in graph.nodes:
         for i, kind in ((1, "weight"), (2, "bias")):
-            if node.op in ("Conv", "ConvTranspose", "Gemm"):
+            if node.op in WEIGHTED:
                 graph.constants[f"{node.name}.{kind}"] = graph.constants[node.inputs[i]]
                 node.inputs[i] = f"{node.name}.{kind}"
         node.inputs = [renamed.get(name, name) for name in node.inputs]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from edgecnn.errors import UsageError
-from edgecnn.graph.canonical.nodes import refuse_auto_pad, where
+from edgecnn.graph.canonical.nodes import add_bias, refuse_auto_pad, where
 from edgecnn.graph.edit import Graph, Node
 
 INTERPOLATIONS = {"nearest": "asymmetric", "linear": "half_pixel"}
@@ -29,9 +29,7 @@ def complete_transposed_conv(graph: Graph) -> None:
             "dilations": [1, 1],
             "group": 1,
         }
-        if len(node.inputs) < 3 or not node.inputs[2]:
-            bias = np.zeros(weights.shape[1], np.float32)
-            node.inputs = [*node.inputs[:2], graph.constant(f"{node.name}.bias", bias)]
+        add_bias(graph, node, weights.shape[1])
 
 
 def fold_crop(graph: Graph) -> None:
@@ -75,12 +73,15 @@ def name_resize(graph: Graph) -> None:
 
 
 def _placed_alike(node: Node, mode: str) -> bool:
-    """Whether a node means what the canonical form does; by whole factors several spellings are one."""
+    """Whether a node means what the canonical form does; by whole factors several spellings are one.
+
+    Then no half-pixel point lies half-way between two pixels, and rounding it repeats each pixel; its floor would not.
+    """
     given = node.attributes.get("coordinate_transformation_mode", "half_pixel")
     if mode == "linear":
         return given in ("half_pixel", "pytorch_half_pixel") and not node.attributes.get("antialias", 0)
     rounding = node.attributes.get("nearest_mode", "round_prefer_floor")
-    return (given, rounding) in (("asymmetric", "floor"), ("half_pixel", "round_prefer_ceil"), ("half_pixel", "floor"))
+    return (given, rounding) == ("asymmetric", "floor") or (given == "half_pixel" and rounding.startswith("round_"))
 
 
 def check_gather(graph: Graph) -> None:

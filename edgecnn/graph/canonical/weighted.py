@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from edgecnn.errors import UsageError
-from edgecnn.graph.canonical.nodes import refuse_auto_pad, where
+from edgecnn.graph.canonical.nodes import WEIGHTED, add_bias, refuse_auto_pad, where
 from edgecnn.graph.edit import Array, Graph, Node
 
 
@@ -62,11 +62,7 @@ def fold_batch_norm(graph: Graph) -> None:
 def _fold(graph: Graph, node: Node, factor: Array, shift: Array) -> None:
     """Put x * factor + shift, one of each a channel, in the place of a node."""
     before = graph.producer(node.inputs[0])
-    if (
-        before is not None
-        and before.op in ("Conv", "ConvTranspose", "Gemm")
-        and graph.only_consumer(before.output, node.op) is node
-    ):
+    if before is not None and before.op in WEIGHTED and graph.only_consumer(before.output, node.op) is node:
         _scale_weights(graph, before, factor, shift)
         graph.bypass(node)
     elif len(graph.shapes[node.inputs[0]]) == 4:
@@ -105,7 +101,7 @@ def complete_conv(graph: Graph) -> None:
             "dilations": given.get("dilations", [1, 1]),
             "group": given.get("group", 1),
         }
-        _add_bias(graph, node, weights.shape[0])
+        add_bias(graph, node, weights.shape[0])
 
 
 def complete_dense(graph: Graph) -> None:
@@ -129,9 +125,4 @@ def complete_dense(graph: Graph) -> None:
             weights = np.ascontiguousarray(weights.T)
             node.inputs[1] = graph.constant(f"{node.name}.weight", weights)
         node.attributes = {"transB": 1}
-        _add_bias(graph, node, weights.shape[0])
-
-
-def _add_bias(graph: Graph, node: Node, count: int) -> None:
-    if len(node.inputs) < 3 or not node.inputs[2]:
-        node.inputs = [*node.inputs[:2], graph.constant(f"{node.name}.bias", np.zeros(count, np.float32))]
+        add_bias(graph, node, weights.shape[0])
