@@ -12,9 +12,8 @@ from __future__ import annotations
 from math import ceil
 
 from edgecnn.geometry import Pair
-from edgecnn.nn.mobilenets import is_small, scaled
-from edgecnn.nn.widths import refuse_width
-from edgecnn.recipe.layers import Conv, Dense, Dropout, GlobalAveragePool, InvertedResidual, Layer
+from edgecnn.nn.forms import conv, is_small, refuse_width, scaled
+from edgecnn.recipe.layers import Dense, Dropout, GlobalAveragePool, InvertedResidual, Layer
 
 STEM, HEAD = 32, 1280
 GROUPS = (
@@ -38,7 +37,7 @@ def efficientnet_lite(
     """
     refuse_width(f"efficientnet_lite{number}", width, "it is chosen by the name, lite0 to lite4")
     small = is_small(size)
-    made = [_conv("stem", STEM, 3, 1 if small else 2)]
+    made: list[Layer] = [conv("stem", STEM, 3, 1 if small else 2, "relu6")]
     for group, (count, kernel, first, expansion, filters) in enumerate(GROUPS):
         repeats = count if count == 1 else ceil(count * deepen)
         for i in range(repeats):
@@ -53,19 +52,8 @@ def efficientnet_lite(
             made.append(block)
     return (
         *made,
-        _conv("head", HEAD, 1, 1),
+        conv("head", HEAD, 1, 1, "relu6"),
         GlobalAveragePool(name="pool"),
         Dropout(rate=dropout, name="dropout"),
         Dense(units=classes, name="classifier"),
-    )
-
-
-def _conv(name: str, filters: int, kernel: int, stride: int) -> Layer:
-    return Conv(
-        filters=filters,
-        kernel=(kernel, kernel),
-        stride=(stride, stride),
-        batch_norm=True,
-        activation="relu6",
-        name=name,
     )

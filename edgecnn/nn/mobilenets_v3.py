@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from edgecnn.geometry import Pair
-from edgecnn.nn.mobilenets import is_small, scaled
+from edgecnn.nn.forms import conv, is_small, scaled
 from edgecnn.recipe.layers import (
     Conv,
     Dense,
@@ -77,15 +77,3 @@ def _block(name: str, block: Block, channels: int, expanded: int, filters: int) 
     if block.stride == 1 and filters == channels:
         return [Residual(layers=tuple(parts), name=name)]
     return [part.model_copy(update={"name": f"{name}_{part.name}"}) for part in parts]
-
-
-def conv(name: str, filters: int, kernel: int, stride: int, activation: Literal["relu", "hard_swish"]) -> Conv:
-    """A convolution with batch norm."""
-    return Conv(
-        filters=filters,
-        kernel=(kernel, kernel),
-        stride=(stride, stride),
-        batch_norm=True,
-        activation=activation,
-        name=name,
-    )

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from edgecnn.geometry import Pair
-from edgecnn.nn.mobilenets import is_small, scaled
-from edgecnn.recipe.layers import Conv, Dense, GlobalAveragePool, Layer, MaxPool, Residual
+from edgecnn.nn.forms import conv, is_small, scaled
+from edgecnn.recipe.layers import Dense, GlobalAveragePool, Layer, MaxPool, Residual
 
 EXPANSION = 4
 """How many times as many channels a bottleneck gives as it works on."""
@@ -70,17 +70,3 @@ def bottleneck(name: str, filters: int, stride: int, keeps: bool) -> Residual:
 
 def _residual(name: str, body: tuple[Layer, ...], keeps: bool) -> Residual:
     return Residual(layers=body, shortcut="identity" if keeps else "conv", activation="relu", name=name)
-
-
-def conv(name: str, filters: int, kernel: int, stride: int, activation: str = "relu") -> Conv:
-    """A convolution with batch norm."""
-    return Conv.model_validate(
-        {
-            "filters": filters,
-            "kernel": kernel,
-            "stride": stride,
-            "batch_norm": True,
-            "activation": activation,
-            "name": name,
-        }
-    )

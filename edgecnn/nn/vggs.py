@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from edgecnn.geometry import Pair
-from edgecnn.nn.mobilenets import is_small, scaled
+from edgecnn.nn.forms import is_small, scaled
 from edgecnn.recipe.layers import Conv, Dense, Dropout, Flatten, GlobalAveragePool, Layer, MaxPool
 
 STAGES = (64, 128, 256, 512, 512)

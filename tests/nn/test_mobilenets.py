@@ -16,7 +16,7 @@ from edgecnn.formats import Format, all_formats
 from edgecnn.graph.canonical import canonical
 from edgecnn.graph.edit import Graph
 from edgecnn.graph.trace import trace
-from edgecnn.nn.mobilenets import scaled
+from edgecnn.nn.forms import scaled
 from edgecnn.nn.network import Network, plan_network
 from edgecnn.proof.parity import LayerReference, check_layers
 from edgecnn.quantize import quantize

@@ -6,7 +6,7 @@ Pictures of less than 64 rows or columns have 3x3 kernels throughout, a stem of 
 from __future__ import annotations
 
 from edgecnn.geometry import Pair
-from edgecnn.nn.mobilenets import is_small, scaled
+from edgecnn.nn.forms import is_small, scaled
 from edgecnn.recipe.layers import Conv, Dense, Dropout, Flatten, Layer, MaxPool
 
 FILTERS = (64, 192, 384, 256, 256)

@@ -7,8 +7,7 @@ reduces the channels, and a 3x3 max pool with a 1x1. Each convolution has batch 
 from __future__ import annotations
 
 from edgecnn.geometry import Pair
-from edgecnn.nn.mobilenets import scaled
-from edgecnn.nn.resnets import conv
+from edgecnn.nn.forms import conv, scaled
 from edgecnn.recipe.layers import Concat, Dense, Dropout, GlobalAveragePool, Layer, MaxPool
 
 STEM = 32

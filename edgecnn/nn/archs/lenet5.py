@@ -7,7 +7,7 @@ basis functions.
 from __future__ import annotations
 
 from edgecnn.geometry import Pair
-from edgecnn.nn.widths import refuse_width
+from edgecnn.nn.forms import refuse_width
 from edgecnn.recipe.layers import AveragePool, Conv, Dense, Flatten, Layer
 
 PICTURE = 32

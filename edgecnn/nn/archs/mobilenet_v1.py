@@ -6,7 +6,7 @@ Pictures of less than 64 rows or columns have a stem of stride 1, as github.com/
 from __future__ import annotations
 
 from edgecnn.geometry import Pair
-from edgecnn.nn.mobilenets import is_small, scaled
+from edgecnn.nn.forms import is_small, scaled
 from edgecnn.recipe.layers import Conv, Dense, DepthwiseConv, GlobalAveragePool, Layer
 
 STEM = 32

@@ -7,8 +7,8 @@ github.com/chenyaofo/pytorch-cifar-models.
 from __future__ import annotations
 
 from edgecnn.geometry import Pair
-from edgecnn.nn.mobilenets import is_small, scaled
-from edgecnn.recipe.layers import Conv, Dense, Dropout, GlobalAveragePool, InvertedResidual, Layer
+from edgecnn.nn.forms import conv, is_small, scaled
+from edgecnn.recipe.layers import Dense, Dropout, GlobalAveragePool, InvertedResidual, Layer
 
 STEM, HEAD = 32, 1280
 GROUPS = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
@@ -24,7 +24,7 @@ def layers(classes: int, width: float, size: Pair) -> tuple[Layer, ...]:
     At 32 x 32 x 3 and 10 classes: 2.24 M and 88 M. The head grows with widths over 1, but doesn't shrink below.
     """
     small = is_small(size)
-    made = [_conv("stem", scaled(STEM, width), 3, 1 if small else 2)]
+    made: list[Layer] = [conv("stem", scaled(STEM, width), 3, 1 if small else 2, "relu6")]
     for expansion, filters, count, first in SMALL_GROUPS if small else GROUPS:
         for i in range(count):
             stride = first if i == 0 else 1
@@ -34,19 +34,8 @@ def layers(classes: int, width: float, size: Pair) -> tuple[Layer, ...]:
             made.append(block)
     return (
         *made,
-        _conv("head", scaled(HEAD, max(1.0, width)), 1, 1),
+        conv("head", scaled(HEAD, max(1.0, width)), 1, 1, "relu6"),
         GlobalAveragePool(name="pool"),
         Dropout(rate=DROPOUT, name="dropout"),
         Dense(units=classes, name="classifier"),
-    )
-
-
-def _conv(name: str, filters: int, kernel: int, stride: int) -> Layer:
-    return Conv(
-        filters=filters,
-        kernel=(kernel, kernel),
-        stride=(stride, stride),
-        batch_norm=True,
-        activation="relu6",
-        name=name,
     )

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from edgecnn.errors import UsageError
 from edgecnn.geometry import Pair
-from edgecnn.nn.mobilenets import is_small
-from edgecnn.recipe.layers import Conv, Dense, GlobalAveragePool, Layer, MaxPool, ShuffleUnit
+from edgecnn.nn.forms import conv, is_small
+from edgecnn.recipe.layers import Dense, GlobalAveragePool, Layer, MaxPool, ShuffleUnit
 
 STEM = 24
 REPEATS = (4, 8, 4)
@@ -29,22 +29,11 @@ def layers(classes: int, width: float, size: Pair) -> tuple[Layer, ...]:
     if width not in WIDTHS:
         raise UsageError(f"shufflenet_v2 has no width {width:g}: model.width may be 0.5, 1, 1.5 or 2")
     *stages, head = WIDTHS[width]
-    made: list[Layer] = [_conv("stem", STEM, 3, 1 if is_small(size) else 2)]
+    made: list[Layer] = [conv("stem", STEM, 3, 1 if is_small(size) else 2)]
     if not is_small(size):
         made.append(MaxPool(size=(3, 3), stride=(2, 2), padding="same", name="stem_pool"))
     for stage, (filters, repeats) in enumerate(zip(stages, REPEATS, strict=True), start=2):  # the stem is the first
         for i in range(1, repeats + 1):
             stride = 2 if i == 1 else 1
             made.append(ShuffleUnit(filters=filters, stride=(stride, stride), name=f"stage{stage}_unit{i}"))
-    return (*made, _conv("head", head, 1, 1), GlobalAveragePool(name="pool"), Dense(units=classes, name="classifier"))
-
-
-def _conv(name: str, filters: int, kernel: int, stride: int) -> Layer:
-    return Conv(
-        filters=filters,
-        kernel=(kernel, kernel),
-        stride=(stride, stride),
-        batch_norm=True,
-        activation="relu",
-        name=name,
-    )
+    return (*made, conv("head", head, 1, 1), GlobalAveragePool(name="pool"), Dense(units=classes, name="classifier"))

@@ -8,8 +8,7 @@ Fire modules: a 1x1 convolution squeezes the channels, a 1x1 and a 3x3 expand th
 from __future__ import annotations
 
 from edgecnn.geometry import Pair
-from edgecnn.nn.mobilenets import is_small
-from edgecnn.nn.widths import refuse_width
+from edgecnn.nn.forms import is_small, refuse_width
 from edgecnn.recipe.layers import Concat, Conv, Dropout, GlobalAveragePool, Layer, MaxPool
 
 STEM = 64
