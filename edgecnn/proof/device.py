@@ -12,9 +12,6 @@ from edgecnn.graph.edit import Array
 from edgecnn.metrics import agreement
 from edgecnn.proof.parity import Parity, compare
 
-FLOAT_APART = 1e-4
-"""Of the largest value: what fp32 answers may differ by."""
-
 
 @dataclass(frozen=True)
 class Answered:
@@ -25,7 +22,7 @@ class Answered:
     there: Array
     golden: Array
     golden_there: Array
-    tolerance: float = FLOAT_APART
+    tolerance: float
     """Of the largest value: what floats may differ by."""
 
 
@@ -37,7 +34,7 @@ class FloatParity:
     n: int
     top1_agreement: float
     apart: float
-    tolerance: float = FLOAT_APART
+    tolerance: float
     """What `apart` may be, by the file's precision."""
 
 

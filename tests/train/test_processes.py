@@ -162,7 +162,7 @@ sys.exit(any("gloo" in task for task in tasks))
     ids=["as-it-is", "planted"],
 )
 def test_no_thread_of_gloo_outlives_training(fault: str, left: int) -> None:
-    """One that does asks a Python for its lock that has ended: one run in some dozens was aborted by that."""
+    """One that does asks a Python for its lock that has ended, which aborts the process now and then."""
     command = [sys.executable, "-c", AFTERWARDS, fault]
     started = [subprocess.Popen(command, env={**os.environ, **environment}) for environment in group(2)]
     assert [process.wait(120) for process in started] == [left, left]

@@ -116,7 +116,7 @@ def test_golden_values_are_counted_to_the_bit() -> None:
     values = np.arange(20, dtype=np.uint8).reshape(2, 10)
     moved = values.copy()
     moved[0, 0] += 3
-    found = Answered("x", values, values, values, moved)
+    found = Answered("x", values, values, values, moved, 1e-4)
     assert golden_parity(found).exact == 0.95
     assert golden_parity(found).apart == 3
     floats = dataclasses.replace(found, here=values.astype(np.float32), there=moved.astype(np.float32))
