@@ -23,6 +23,11 @@ class Margins:
     right: int
 
 
+def spread(kernel: Pair, dilation: Pair) -> Pair:
+    """What a dilated kernel covers, (K - 1) * dilation + 1 pixels each way."""
+    return (kernel[0] - 1) * dilation[0] + 1, (kernel[1] - 1) * dilation[1] + 1
+
+
 def same_margins(size: Pair, kernel: Pair, stride: Pair) -> Margins:
     """TensorFlow's SAME: the output is ceil(size / stride); an odd pixel goes to the bottom and right."""
 

@@ -147,7 +147,7 @@ def _write(plan: _Plan, message: Callable[[str], None]) -> Writer:
     with whole_folder(plan.out) as made:
         int8 = "int8" in plan.precisions
         half = "fp16" in plan.precisions
-        maps = (*(() if not plan.heatmap else (None,)), *(() if plan.map_size is None else (plan.map_size,)))
+        maps = [size for size, wanted in ((None, plan.heatmap), (plan.map_size, plan.map_size)) if wanted]
         writer = Writer(made, network, int8, plan.weights_bits, maps, plan.activations, half)
         for target in plan.targets:
             for precision in plan.precisions:

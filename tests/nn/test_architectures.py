@@ -14,6 +14,19 @@ from edgecnn.recipe.layers import ShuffleUnit
 from tests.nn.architectures import ARCHS, WITHOUT_WIDTH, named, narrowest
 from tests.nn.test_layers import multiply_adds
 
+
+def cifar_resnet_by_hand(n: int) -> tuple[int, int]:
+    """Parameters and multiply-adds of arXiv:1512.03385, section 4.2: 2n layers of 16, 32 and 64 filters, projections.
+
+    Weights of 3x3: 2,304 from 16 to 16, 4,608 to 32, 9,216, 18,432 to 64, 36,864; of the projections 512 and 2,048.
+    """
+    more = 2 * n - 1
+    stages = (2304 * 2 * n, 4608 + 9216 * more + 512, 18_432 + 36_864 * more + 2048)
+    norms = 2 * (16 + 16 * 2 * n + 32 * (2 * n + 1) + 64 * (2 * n + 1))
+    macs = sum(weights * side**2 for weights, side in zip((432 + stages[0], *stages[1:]), (32, 16, 8), strict=True))
+    return 432 + sum(stages) + norms + 650, macs + 640
+
+
 EXACT: list[tuple[str, float | None, tuple[int, int, int], int, int]] = [
     # LeCun 1998, figure 2, in today's form: 156 + 2,416 + 48,120 + 10,164 + 850; 784 * 150 + 100 * 2,400 + 48,000 + ...
     ("lenet5", None, (1, 28, 10), 61_706, 117_600 + 240_000 + 48_000 + 10_080 + 840),
@@ -34,21 +47,11 @@ EXACT: list[tuple[str, float | None, tuple[int, int, int], int, int]] = [
     # counted by hand in test_network.py
     ("tiny_cifar", None, (3, 32, 10), 268_650, 442_368 + 256 * 4608 + 262_144 + 1280),
     ("ds_cnn", None, (3, 32, 10), 170_954, 12_259_520),
-    # arXiv:1512.03385, section 4.2, with projections: 9 * 3 * 16 + ... by its stages
-    ("resnet8", None, (3, 32, 10), 78_042, 12_501_632),
-    ("resnet20", None, (3, 32, 10), 272_474, 40_813_184),
-    ("resnet32", None, (3, 32, 10), 466_906, 69_124_736),
-    ("resnet56", None, (3, 32, 10), 855_770, 125_747_840),
+    *((f"resnet{6 * n + 2}", None, (3, 32, 10), *cifar_resnet_by_hand(n)) for n in (1, 3, 5, 9)),
 ]  # fmt: skip
 
 # Millions of parameters and of multiply-adds, as printed.
 PUBLISHED: list[tuple[str, tuple[int, int, int], str, str]] = [
-    # github.com/chenyaofo/pytorch-cifar-models, README
-    ("resnet20", (3, 32, 10), "0.27", "40.81"),
-    ("resnet32", (3, 32, 10), "0.47", "69.12"),
-    ("resnet56", (3, 32, 10), "0.86", "125.75"),
-    # MLPerf Tiny, arXiv:2106.07597
-    ("resnet8", (3, 32, 10), "0.08", "12.5"),
     # arXiv:1704.04861, table 6
     ("mobilenet_v1", (3, 224, 1000), "4.2", "569"),
     # github.com/d-li14/efficientnet-lite.pytorch, README; Google's own parameters are below
@@ -86,6 +89,13 @@ def test_counts_by_hand(arch: str, width: float | None, form: tuple[int, int, in
     channels, size, classes = form
     net = named(arch, size, classes, width, channels)
     assert (net.params, net.macs) == (params, macs)
+
+
+@pytest.mark.parametrize(("arch", "params_m"), [("resnet20", 0.27), ("resnet32", 0.46), ("resnet56", 0.85)])
+def test_cifar_resnets_have_the_paper_s_parameters_and_two_projections(arch: str, params_m: float) -> None:
+    """arXiv:1512.03385, table 6, whose shortcuts have no weights."""
+    projections = (512 + 64) + (2048 + 128)
+    assert (named(arch, 32, 10).params - projections) / 1e6 == pytest.approx(params_m, abs=0.005)
 
 
 def digits(figure: str) -> int:

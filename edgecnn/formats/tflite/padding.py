@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from edgecnn.formats.tflite.builder import SHIFT, Builder, nhwc, schema
-from edgecnn.geometry import Margins, Pair, same_margins
+from edgecnn.geometry import Margins, Pair, same_margins, spread
 from edgecnn.graph.program import Op
 
 
@@ -18,7 +18,7 @@ def margins_of(op: Op) -> Margins:
 def window_of(op: Op) -> Pair:
     """What a kernel covers, dilation included."""
     kernel, dilations = op.attributes["kernel_shape"], op.attributes.get("dilations", [1, 1])
-    return (kernel[0] - 1) * dilations[0] + 1, (kernel[1] - 1) * dilations[1] + 1
+    return spread((kernel[0], kernel[1]), (dilations[0], dilations[1]))
 
 
 def is_same(op: Op) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edgecnn.errors import UsageError
-from edgecnn.geometry import Pair, margins_of, output_size
+from edgecnn.geometry import margins_of, output_size, spread
 from edgecnn.nn.arithmetic import Convolving, Separated
 from edgecnn.nn.layers.plan import Plan, Shape, bias, fits, picture, plans
 from edgecnn.recipe import layers as words
@@ -43,7 +43,7 @@ plans(words.Pointwise)(pointwise_conv)
 
 def _convolution(kind: str, word: words.Convolution, shape: Shape, filters: int, groups: int) -> Plan:
     channels, height, width = picture(shape, kind)
-    window = _window(word)
+    window = spread(word.kernel, word.dilation)
     margins = margins_of(word.padding, (height, width), window, word.stride)
     reached = output_size((height, width), window, word.stride, margins)
     rows, columns = fits((height, width), window, reached, kind)
@@ -86,11 +86,6 @@ def _convolution(kind: str, word: words.Convolution, shape: Shape, filters: int,
             batch_norm=word.batch_norm,
         ),
     )
-
-
-def _window(word: words.Convolution) -> Pair:
-    """What a kernel covers, (K - 1) * dilation + 1 pixels each way."""
-    return (word.kernel[0] - 1) * word.dilation[0] + 1, (word.kernel[1] - 1) * word.dilation[1] + 1
 
 
 @plans(words.SeparableConv)
