@@ -11,20 +11,51 @@ import math
 import struct
 import zlib
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgecnn.data.pictures import Pictures
+from edgecnn.data.places import search_dirs
+from edgecnn.data.sources import Archive
 from edgecnn.errors import UnusableFile
 
 PREFIXES = {"train": "train", "test": "t10k"}
 IMAGES, LABELS = "images-idx3-ubyte", "labels-idx1-ubyte"
 BYTES = 0x08
 """The type that is read: unsigned bytes."""
+SIDE = 28
+DEBIAN = Path("/usr/share/datasets")
+"""Where Debian's packages put theirs."""
 MOST = 2**30
 """Values in a file that is read: beyond, its header is more likely damaged than meant."""
+
+
+@dataclass(frozen=True)
+class IdxSource:
+    """A data set of 28x28 grey pictures in four IDX files, which the readers of MNIST read.
+
+    folders: how the folder that holds them is called below a folder of data sets. packaged: whether
+    Debian has it as a package.
+    """
+
+    name: str
+    summary: str
+    labels: tuple[str, ...]
+    folders: tuple[str, ...]
+    how_to_get: str
+    packaged: bool = False
+    archive: Archive | None = None
+
+    def locate(self, data_dir: Path | None) -> Path | None:
+        """One of `folders` below each folder that is searched, or that itself where it is called so."""
+        return find(self.folders, (*search_dirs(data_dir), *([DEBIAN] if self.packaged else [])))
+
+    def read(self, folder: Path, part: str) -> Pictures:
+        """images uint8 [N, 28, 28, 1]; UnusableFile when a file is missing, cut or damaged."""
+        return read_part(folder, part, SIDE, len(self.labels), f"to get them anew: {self.how_to_get}")
 
 
 def find(names: Sequence[str], folders: Iterable[Path]) -> Path | None:

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgecnn.data import SPLITS, DataSpec, fingerprint, open_dataset
-from edgecnn.data.sources import fashion_mnist, find_source
+from edgecnn.data import SPLITS, DataSpec, fingerprint, idx, open_dataset
+from edgecnn.data.sources import find_source
 from edgecnn.edge import pixels
 from tests.data.idx_files import write_set
 from tests.verbs.small_runs import edgecnn
@@ -24,7 +24,7 @@ def spec(source: str, channels: int = 1, side: int = 28, cache: str = "auto") ->
 def _nothing_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("EDGECNN_DATA", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(fashion_mnist, "DEBIAN", tmp_path / "debian")
+    monkeypatch.setattr(idx, "DEBIAN", tmp_path / "debian")
 
 
 @pytest.mark.parametrize("name", FOLDERS)
@@ -51,9 +51,9 @@ def test_where_they_are_looked_for(name: str, tmp_path: Path, monkeypatch: pytes
 
 def test_debians_package_comes_last(tmp_path: Path) -> None:
     packaged = write_set(tmp_path / "debian/fashion-mnist")
-    assert fashion_mnist.SOURCE.locate(tmp_path) == packaged
+    assert find_source("fashion_mnist").locate(tmp_path) == packaged
     own = write_set(tmp_path / "fashion-mnist")
-    assert fashion_mnist.SOURCE.locate(tmp_path) == own
+    assert find_source("fashion_mnist").locate(tmp_path) == own
     assert find_source("mnist").locate(tmp_path / "debian/fashion-mnist") is None
 
 
