@@ -43,7 +43,8 @@ no tie between two steps."""
 SYMMETRIC_FIXED = {**dict.fromkeys(FIXED, Grid(1.0 / 126.0, SHIFT)), "Tanh": FIXED["Tanh"]}
 """Those of symmetric activations: 0..1 and a little more, a half being a step again; tanh's is symmetric already."""
 LARGEST_MULTIPLIER = 2.0**8
-"""XNNPACK refuses products of two tensors whose scales' product is more than so many output steps."""
+"""XNNPACK refuses products of two tensors, or of a tensor and weights, whose scales' product is more than so many
+output steps. Without the floor, a layer that is zero on all calibration pictures would have such steps."""
 
 
 def decide_grids(program: Program, ranges: Mapping[str, Range], activations: str = "asymmetric") -> dict[str, Grid]:
@@ -134,6 +135,9 @@ def _floor(op: Op, inputs: Sequence[Grid]) -> float:
     """The smallest step that engines can compute an operation's output on."""
     if op.type == "Add":
         return max(grid.scale for grid in inputs) / 128.0
+    if op.weights is not None:
+        largest = np.abs(op.weights.values).max() / (2 ** (min(WEIGHTS_BITS) - 1) - 1)
+        return float(inputs[0].scale * largest / LARGEST_MULTIPLIER)
     return inputs[0].scale * inputs[1].scale / LARGEST_MULTIPLIER if op.type == "Mul" else 0.0
 
 

@@ -235,6 +235,20 @@ def test_onnx_agrees_on_the_qdq_graph(kind: str) -> None:
     each_that_uses_its_levels(kind, "onnx", check)
 
 
+@pytest.mark.parametrize("form", FORMATS.values(), ids=FORMATS)
+@pytest.mark.parametrize("shift", [-100.0, -2.7])
+def test_a_layer_that_calibration_finds_dead_or_nearly_so(form: Format, shift: float) -> None:
+    """Its range is zero, or hardly more: input * weight / output scales stay within what engines take."""
+    net = Net(np.random.default_rng(4), 6, 6)
+    bias = np.full(3, shift, np.float32)
+    tested = net.relu(net.conv("x", "tested", 3, weights=np.ones((3, 3, 1, 1), np.float32), bias=bias), "tested_relu")
+    net.flatten(net.conv(tested, "behind", 4))
+    images = images_for(net)
+    graph = quantize(net.canonical(), images)
+    reference = LayerReference(graph, images).values
+    check_int8(form)(net, graph, images, reference)
+
+
 # --- planted faults ---------------------------------------------------------------------------------------------------
 
 
