@@ -6,6 +6,7 @@ colour, cropping and resizing are written once, here, and training adds its augm
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +21,9 @@ Image = NDArray[np.uint8]  # [H, W, 3] RGB, or [H, W, 1] grey where that is said
 RESIZE_RULES = ("crop", "letterbox", "stretch")
 PAD = 128  # letterbox's border: the zero of (x - 128) / 128
 CHANNELS = (1, 3)  # grey, RGB
+
+Room = Callable[[int, int], Image]
+"""(height, width) -> memory for a picture, uint8 [height, width, 3]."""
 
 
 class Part(NamedTuple):
@@ -105,24 +109,38 @@ def _upright(image: Image, orientation: int) -> Image:
 # --- from a camera ---------------------------------------------------------------------------------------------------
 
 
-def decode_frame(data: NDArray[np.uint8], encoding: str, name: str) -> Image:
+def new_room(height: int, width: int) -> Image:
+    """Memory of its own for a picture."""
+    return np.empty((height, width, 3), np.uint8)
+
+
+def decode_frame(data: NDArray[np.uint8], encoding: str, name: str, room: Room = new_room) -> Image:
     """A camera's frame as uint8 [H, W, 3] RGB: `jpeg` [N] bytes (MJPEG, which may leave out its Huffman tables), `yuyv`
-    [H, W, 2] (BT.601, as V4L2 delivers) or `bgr` [H, W, 3].
+    [H, W, 2] (BT.601, as V4L2 delivers) or `bgr` [H, W, 3]; written where `room` says, once its size is known.
 
     Raises UnusableFile, with `name`, for a JPEG that is cut off or damaged; UsageError for another encoding.
     """
     import cv2
 
     if encoding == "jpeg":
-        return _camera_jpeg(data, name)
+        return _coloured(_camera_jpeg(data, name), cv2.COLOR_BGR2RGB, room)
     if encoding == "yuyv":
-        return np.asarray(cv2.cvtColor(data, cv2.COLOR_YUV2RGB_YUYV), np.uint8)
+        return _coloured(data, cv2.COLOR_YUV2RGB_YUYV, room)
     if encoding == "bgr":
-        return np.asarray(cv2.cvtColor(data, cv2.COLOR_BGR2RGB), np.uint8)
+        return _coloured(data, cv2.COLOR_BGR2RGB, room)
     raise UsageError(f"{name}: there is no encoding '{encoding}' of frames{nearest(encoding, ('jpeg', 'yuyv', 'bgr'))}")
 
 
+def _coloured(data: NDArray[np.uint8], code: int, room: Room) -> Image:
+    import cv2
+
+    out = room(data.shape[0], data.shape[1])
+    cv2.cvtColor(data, code, dst=out)
+    return out
+
+
 def _camera_jpeg(data: NDArray[np.uint8], name: str) -> Image:
+    """uint8 [H, W, 3] BGR."""
     import cv2
 
     content = data.tobytes()
@@ -135,7 +153,7 @@ def _camera_jpeg(data: NDArray[np.uint8], name: str) -> Image:
         raise UnusableFile(f"{name}: the JPEG can't be decoded ({error.err})") from error
     if decoded is None:
         raise UnusableFile(f"{name}: the JPEG can't be decoded")
-    return np.asarray(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB, dst=decoded), np.uint8)
+    return np.asarray(decoded, np.uint8)
 
 
 # --- to the model's size ---------------------------------------------------------------------------------------------
@@ -149,7 +167,12 @@ def check_rule(resize: str) -> None:
 
 def fit_into(out: Image, image: Image, resize: str) -> None:
     """Write what `fit` returns into `out`, uint8 [height, width, channels]: a buffer that is made once."""
-    np.copyto(out, fit(image, out.shape[0], out.shape[1], resize, out.shape[2]))
+    check_rule(resize)
+    height, width, channels = out.shape
+    same = image.shape[2] == channels
+    fitted = with_channels(_fit(image, height, width, resize, out if same else None), channels)
+    if fitted is not out:
+        np.copyto(out, fitted)
 
 
 def fit(image: Image, height: int, width: int, resize: str, channels: int = 3) -> Image:
@@ -169,14 +192,14 @@ def fit(image: Image, height: int, width: int, resize: str, channels: int = 3) -
     return with_channels(_fit(image, height, width, resize), channels)
 
 
-def _fit(image: Image, height: int, width: int, resize: str) -> Image:
+def _fit(image: Image, height: int, width: int, resize: str, out: Image | None = None) -> Image:
+    """Into `out`, and that, where it can be."""
     if image.shape[:2] == (height, width):
         return np.ascontiguousarray(image)
-    if resize == "crop":
-        return _resize(_centre_crop(image, height, width), height, width)
     if resize == "letterbox":
         return _letterbox(image, height, width)
-    return _resize(image, height, width)
+    part = _centre_crop(image, height, width) if resize == "crop" else image
+    return _resize(part, height, width, out)
 
 
 def with_channels(image: Image, channels: int) -> Image:
@@ -235,13 +258,15 @@ def _scaled(length: int, to: int, of: int) -> int:
     return max(1, (2 * length * to + of) // (2 * of))
 
 
-def _resize(image: Image, height: int, width: int) -> Image:
+def _resize(image: Image, height: int, width: int, out: Image | None = None) -> Image:
     import cv2
 
-    shrunk_height, shrunk_width = min(height, image.shape[0]), min(width, image.shape[1])
-    resized = np.ascontiguousarray(image)
-    if (shrunk_height, shrunk_width) != image.shape[:2]:
-        resized = np.asarray(cv2.resize(resized, (shrunk_width, shrunk_height), interpolation=cv2.INTER_AREA), np.uint8)
-    if (height, width) != resized.shape[:2]:
-        resized = np.asarray(cv2.resize(resized, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
-    return resized.reshape(height, width, image.shape[2])  # OpenCV drops an axis of one channel
+    shrunk = min(height, image.shape[0]), min(width, image.shape[1])
+    resized: NDArray[Any] = image
+    for size, how in ((shrunk, cv2.INTER_AREA), ((height, width), cv2.INTER_LINEAR)):
+        if size != resized.shape[:2]:
+            into = out if size == (height, width) else None
+            resized = cv2.resize(resized, size[::-1], dst=into, interpolation=how)
+    if resized is out:
+        return resized
+    return np.ascontiguousarray(resized, np.uint8).reshape(height, width, image.shape[2])  # OpenCV drops an axis of 1

@@ -273,6 +273,24 @@ def test_bgr_is_turned_around() -> None:
     assert decoded.flags.c_contiguous
 
 
+@pytest.mark.parametrize("encoding", ["jpeg", "yuyv", "bgr"])
+def test_a_cameras_frame_is_written_where_there_is_room_for_it(encoding: str) -> None:
+    bgr = np.random.default_rng(3).integers(0, 256, (48, 64, 3), np.uint8)
+    data = {"jpeg": frame(encoded(photo().resize((64, 48)), "JPEG")), "yuyv": bgr[:, :, :2].copy(), "bgr": bgr}
+    memory = np.zeros((100, 48, 64, 3), np.uint8)
+    asked: list[tuple[int, int]] = []
+
+    def room(height: int, width: int) -> NDArray[np.uint8]:
+        asked.append((height, width))
+        return memory[50]
+
+    assert pixels.decode_frame(data[encoding], encoding, "frame 7", room) is not None
+    assert asked == [(48, 64)]
+    assert np.array_equal(memory[50], pixels.decode_frame(data[encoding], encoding, "frame 7"))
+    assert not memory[:50].any()
+    assert not memory[51:].any()
+
+
 def test_another_encoding_names_the_nearest() -> None:
     with pytest.raises(UsageError, match=r"^frame 7: there is no encoding 'yuv' of frames; did you mean 'yuyv'\?$"):
         pixels.decode_frame(frame(b""), "yuv", "frame 7")
@@ -383,6 +401,21 @@ def test_colour_becomes_grey_after_it_was_resized() -> None:
     buffer = np.zeros((10, 15, 1), np.uint8)
     pixels.fit_into(buffer, image, "stretch")
     assert np.array_equal(buffer, pixels.with_channels(small, 1))
+
+
+@pytest.mark.parametrize("resize", pixels.RESIZE_RULES)
+@pytest.mark.parametrize("channels", pixels.CHANNELS)
+@pytest.mark.parametrize("of_a_view", [False, True])
+@pytest.mark.parametrize(("height", "width"), [(40, 60), (13, 11), (80, 90), (20, 90), (90, 20), (40, 20), (80, 60)])
+def test_a_buffer_is_given_what_fit_returns(
+    resize: str, channels: int, of_a_view: bool, height: int, width: int
+) -> None:
+    image = np.random.default_rng(5).integers(0, 256, (50, 80, 3), np.uint8)
+    image = image[5:45, 10:70] if of_a_view else np.ascontiguousarray(image[5:45, 10:70])
+    buffer = np.full((2, height, width, channels), 7, np.uint8)
+    pixels.fit_into(buffer[1], image, resize)
+    assert np.array_equal(buffer[1], pixels.fit(np.ascontiguousarray(image), height, width, resize, channels))
+    assert (buffer[0] == 7).all()
 
 
 def test_a_grey_letterbox_has_the_same_border() -> None:

@@ -65,7 +65,7 @@ class Capturer:
             self._slot.repeat()
             return
         try:
-            pixels = decode(captured)
+            pixels = decode(captured, self._slot.room)
             number = self._slot.put(pixels, captured.captured_ns, arrived, time.monotonic_ns(), captured.name)
         except (UnusableFile, ValueError) as error:
             self._tell(Event("skipped", str(error)))

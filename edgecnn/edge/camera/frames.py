@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecnn.edge import pixels
-from edgecnn.edge.pixels import Image
+from edgecnn.edge.pixels import Image, Room, new_room
 from edgecnn.errors import UnusableFile
 
 ENCODINGS = ("file", "jpeg", "yuyv", "bgr", "rgb")
@@ -33,8 +33,11 @@ class Captured:
     problem: str | None = None
 
 
-def decode(captured: Captured) -> Image:
-    """uint8 [H, W, 3] RGB; UnusableFile where the bytes are damaged, or the source could not give them."""
+def decode(captured: Captured, room: Room = new_room) -> Image:
+    """uint8 [H, W, 3] RGB, where `room` says if that saves a copy.
+
+    UnusableFile where the bytes are damaged, or the source could not give them.
+    """
     if captured.problem is not None:
         raise UnusableFile(captured.problem)
     name = captured.name or "a frame"
@@ -42,4 +45,4 @@ def decode(captured: Captured) -> Image:
         return pixels.decode(captured.data.tobytes(), name)
     if captured.encoding == "rgb":
         return np.ascontiguousarray(captured.data)
-    return pixels.decode_frame(captured.data, captured.encoding, name)
+    return pixels.decode_frame(captured.data, captured.encoding, name, room)

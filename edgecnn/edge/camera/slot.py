@@ -73,25 +73,37 @@ class Slot:
         self._header = np.frombuffer(self._memory, np.int64, BUFFERS * WORDS + WORDS)
         self._all = self._header[:WORDS]
         self._about = self._header[WORDS:].reshape(BUFFERS, WORDS)
+        self._prepared: tuple[int, Image] | None = None
 
     def close(self) -> None:
         """Let go of the memory and the descriptor that `mmap` has a copy of; pixels must not be read any more."""
+        self._prepared = None
         del self._header, self._all, self._about
         with suppress(BufferError):  # somebody still has a frame: then it goes with that
             self._memory.close()
 
     # --- the writer's side ---
 
+    def room(self, height: int, width: int) -> Image:
+        """Memory for the next frame's uint8 [H, W, 3]: what is written here and then `put` needn't be copied.
+
+        ValueError where that is larger than a buffer.
+        """
+        if height * width * 3 > CAPACITY:
+            raise ValueError(f"{width}x{height} pixels are more than a frame may have")
+        place = self._free_place()
+        self._about[place, 0] = -(int(self._all[NEWEST]) + 1)
+        self._prepared = place, self._pixels(place, height, width)
+        return self._prepared[1]
+
     def put(self, pixels: Image, captured_ns: int, arrived_ns: int, decoded_ns: int, name: str | None = None) -> int:
         """A newer frame, uint8 [H, W, 3]; its number. ValueError where it is larger than a buffer."""
-        if pixels.nbytes > CAPACITY:
-            raise ValueError(f"{pixels.shape[1]}x{pixels.shape[0]} pixels are more than a frame may have")
-        number = int(self._all[NEWEST]) + 1
-        place = self._free_place()
-        about = self._about[place]
-        about[0] = -number
         height, width = pixels.shape[:2]
-        self._pixels(place, height, width)[:] = pixels
+        if self._prepared is None or self._prepared[1] is not pixels:
+            self.room(height, width)[:] = pixels
+        assert self._prepared is not None, "room() has prepared a place"
+        (place, _), self._prepared = self._prepared, None
+        number, about = int(self._all[NEWEST]) + 1, self._about[place]
         written = (name or "").encode(errors="surrogateescape")[:NAME]
         start = self._start(place)
         self._memory[start : start + len(written)] = written

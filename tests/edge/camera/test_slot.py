@@ -51,6 +51,27 @@ def test_frames_of_any_size_and_name_follow_each_other(ends: Ends) -> None:
         assert entry.name == (None if number == 2 else "ü\n\udcff" * number)
 
 
+def test_a_frame_may_be_written_where_it_will_lie(ends: Ends) -> None:
+    writer, reader = Slot(ends), Slot(ends)
+    for number in range(1, 20):
+        writer.room(5, 7)  # of a frame that was damaged after all
+        room = writer.room(4, 6)
+        room[:] = frame(number)
+        assert not reader.holds(number)
+        assert writer.put(room, 10, 20, 30) == number
+        entry = reader.newest(number - 1, 0.0)
+        assert entry is not None
+        assert np.array_equal(entry.pixels, frame(number))
+        looked_at = writer.look(number)
+        assert looked_at is not None
+        assert np.shares_memory(room, looked_at.pixels)
+    writer.room(4, 6)[:] = 0
+    writer.put(frame(200), 0, 0, 0)
+    copied = reader.newest(19, 0.0)
+    assert copied is not None
+    assert np.array_equal(copied.pixels, frame(200))
+
+
 def test_what_the_reader_holds_is_not_written_over(ends: Ends) -> None:
     writer, reader = Slot(ends), Slot(ends)
     writer.put(frame(1), 0, 0, 0)
@@ -78,6 +99,8 @@ def test_a_frame_that_is_too_large_is_refused(ends: Ends, monkeypatch: pytest.Mo
     monkeypatch.setattr("edgecnn.edge.camera.slot.CAPACITY", 100)
     with pytest.raises(ValueError, match="6x6 pixels"):
         Slot(ends).put(frame(1, 6, 6), 0, 0, 0)
+    with pytest.raises(ValueError, match="6x6 pixels"):
+        Slot(ends).room(6, 6)
 
 
 def test_a_writer_can_wait_until_its_frame_was_taken(ends: Ends) -> None:
