@@ -69,10 +69,11 @@ def verify_on_device(
     labels: Array | None = None,
     *,
     sample: int = SAMPLE,
+    runtimes: Sequence[str] = (),
     data_dir: Path | None = None,
     message: Callable[[str], None] = lambda text: None,
 ) -> DeviceCertificate:
-    """Run an export's files over there, in the engines of the device's profile, and hold their answers against here.
+    """Run an export's files over there, in `runtimes` or the profile's, and hold their answers against here.
 
     The pictures are each artifact's golden ones and `sample` of the test split, or of `images`, evenly spread over it.
     int8 answers that differ more than the export's limits allow are failures in the certificate, not exceptions; how
@@ -81,7 +82,7 @@ def verify_on_device(
     """
     folder = find_export(export)
     about, profile = read_export(folder), load_profile(device)
-    cases = list(_cases(folder, about, profile))
+    cases = list(_cases(folder, about, runtimes or profile.runtimes))
     chosen = pictures_for(folder, about, images, labels, data_dir)
     places = np.unique(np.linspace(0, len(chosen.pictures) - 1, min(sample, len(chosen.pictures))).astype(np.int64))
     pictures = chosen.pictures.take(places)
@@ -101,8 +102,8 @@ def verify_on_device(
     return made
 
 
-def _cases(folder: Path, about: Export, profile: Profile) -> Iterator[_Case]:
-    runtimes = [find_runtime(name) for name in profile.runtimes]
+def _cases(folder: Path, about: Export, asked: Sequence[str]) -> Iterator[_Case]:
+    runtimes = [find_runtime(name) for name in asked]
     found = False
     for name in about.artifacts:
         manifest = artifact.read_manifest(folder / name)
@@ -112,7 +113,7 @@ def _cases(folder: Path, about: Export, profile: Profile) -> Iterator[_Case]:
                 found = True
                 yield _Case(folder / name, manifest, runtime)
     if not found:
-        raise UsageError(f"{folder}: none of its files is read by {' or '.join(profile.runtimes)}, {profile.name}'s")
+        raise UsageError(f"{folder}: none of its files is read by {' or '.join(asked)}; say others with --runtime")
 
 
 def _answered(case: _Case, device: Device, images: Array) -> tuple[Answered, Engine]:

@@ -13,6 +13,7 @@ import torch
 
 import edgecnn
 from edgecnn import packaged
+from edgecnn.cli import main
 from edgecnn.errors import UnusableFile, UsageError
 from edgecnn.measuring.worker import Worker
 from edgecnn.metrics import Array
@@ -49,6 +50,17 @@ def test_the_same_files_answer_the_same_over_there(export: Path) -> None:
     assert {pair.name for pair in found.float_parity} == {"tflite-fp32 in litert", "onnx-fp32 in onnxruntime"}
     assert all(kept.n == 8 for kept in found.golden)
     assert set(found.accuracy) == {kept.name for kept in found.golden}
+
+
+def test_only_the_engines_asked_for_run_over_there(export: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = verify_on_device(export, "loop", IMAGES, sample=5, runtimes=["litert"])
+    assert {kept.name for kept in found.golden} == {"tflite-int8 in litert", "tflite-fp32 in litert"}
+    with pytest.raises(UsageError, match="unknown runtime 'litrt'; did you mean 'litert'"):
+        verify_on_device(export, "loop", IMAGES, sample=5, runtimes=["litrt"])
+    with pytest.raises(SystemExit) as ended:
+        main(["verify", str(export), "--runtime", "litert"])
+    assert ended.value.code == 2
+    assert "--runtime is for --device" in capsys.readouterr().err
 
 
 def test_fp16_files_are_held_to_their_own_tolerance(export: Path, monkeypatch: pytest.MonkeyPatch) -> None:

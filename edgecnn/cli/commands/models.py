@@ -12,6 +12,7 @@ from edgecnn.cli.options import (
     NUMBERS,
     SIZE,
     TARGETS,
+    WORDS,
     Voice,
     data_option,
     flattened,
@@ -19,6 +20,7 @@ from edgecnn.cli.options import (
     threads_option,
     voice,
 )
+from edgecnn.errors import UsageError
 
 FOLDER = click.Path(path_type=Path)
 RESIZE = click.Choice(["crop", "letterbox", "stretch"])
@@ -223,6 +225,9 @@ def export(
     show_default=True,
     help="With --device: how many of the pictures.",
 )
+@click.option(
+    "--runtime", "runtimes", type=WORDS, multiple=True, help="With --device: only in these (default: its profile's)."
+)
 @data_option
 @threads_option
 @voice
@@ -231,6 +236,7 @@ def verify(
     images: Path | None,
     device: str | None,
     sample: int,
+    runtimes: tuple[tuple[str, ...], ...],
     data_dir: Path | None,
     threads: int,
     voice: Voice,
@@ -248,10 +254,20 @@ def verify(
     if device is not None:
         from edgecnn.verbs.verify_device import verify_on_device
 
-        found = verify_on_device(folder, device, images, sample=sample, data_dir=data_dir, message=voice.message)
+        found = verify_on_device(
+            folder,
+            device,
+            images,
+            sample=sample,
+            runtimes=flattened(runtimes),
+            data_dir=data_dir,
+            message=voice.message,
+        )
         show.answer(voice, found, show_models.verified_there)
         _gate(folder, found.failures)
         return
+    if runtimes:
+        raise UsageError("--runtime is for --device: here every file runs in its own engine")
     from edgecnn.verbs.verify import verify as verb
 
     certificate = verb(folder, images, data_dir=data_dir, threads=threads, message=voice.message)
