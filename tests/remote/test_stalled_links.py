@@ -138,6 +138,7 @@ def an_sshd_that_stands_still(device: Loopback) -> float:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_whatever_was_at_work_ends_in_time(device: Loopback) -> None:
     cases = [
         who_reads_sees_the_end,

@@ -124,6 +124,7 @@ def test_torchvision_s_layers_have_torchvision_s_names() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_compiled_it_is_the_same() -> None:
     images, classes = torch.randn(8, 3, 32, 32), torch.arange(8) % 10
     found = []

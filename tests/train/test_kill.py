@@ -19,6 +19,8 @@ from tests.train.forks import Forks, forks
 from tests.verbs.small_runs import class_folders, recipe
 
 KILLS, PAIRED_KILLS = 60, 10
+FEW, PAIRED_FEW = 8, 2
+"""As many as tools/test has time for."""
 TIMES = ("images_per_s", "seconds")
 SAVED = "runs/small/checkpoints/last/state.json"
 
@@ -97,7 +99,15 @@ def free_port() -> int:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("processes", "kills"), [(1, KILLS), (2, PAIRED_KILLS)], ids=["one", "two"])
+@pytest.mark.parametrize(
+    ("processes", "kills"),
+    [
+        pytest.param(1, FEW, id="one, a few times"),
+        pytest.param(2, PAIRED_FEW, id="two, a few times"),
+        pytest.param(1, KILLS, id="one", marks=pytest.mark.long),
+        pytest.param(2, PAIRED_KILLS, id="two", marks=pytest.mark.long),
+    ],
+)
 def test_killed_at_random_moments(server: Forks, tmp_path: Path, processes: int, kills: int) -> None:
     path, drawn = small(tmp_path), random.Random(processes)  # noqa: S311 - moments, not secrets
 

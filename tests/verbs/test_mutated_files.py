@@ -32,6 +32,7 @@ def test_whole_files_run(whole: Originals, form: str, verb: str, tmp_path: Path)
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("form", FORMATS)
 def test_mutated_files(whole: Originals, form: str, tmp_path: Path) -> None:
     refused = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from types import SimpleNamespace
 
 import numpy as np
@@ -77,3 +78,30 @@ def test_what_is_kept_does_not_grow(clock: SimpleNamespace) -> None:
         found.add(answer(step, 1.0))
     assert len(found._answers) == KEPT
     assert found.summary(0).results == 3 * KEPT
+
+
+def test_adding_answers_takes_no_memory(clock: SimpleNamespace) -> None:
+    found = Figures(SimpleNamespace(unique=0))  # type: ignore[arg-type]
+    found.add(answer(0, 1.0))
+    tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0]
+    for step in range(KEPT):
+        clock.now += 0.001
+        found.add(answer(step, 1.0))
+    kept = tracemalloc.get_traced_memory()[0] - before
+    tracemalloc.stop()
+    assert kept < 4096
+
+
+def test_a_stage_that_only_some_answers_have_is_their_median(clock: SimpleNamespace) -> None:
+    found = Figures(SimpleNamespace(unique=0))  # type: ignore[arg-type]
+    for step in range(KEPT + 30):
+        clock.now += 1.0
+        more = {"heatmap": float(step)} if step % 10 == 0 and step > KEPT else {}
+        found.add(Result(step, "cat", 0.9, 1.0, {"model": 2.0, **more}))
+    assert found.summary(0).stages_ms == {"model": 2.0, "heatmap": KEPT + 16.0}
+    assert found.health("running", "", "", 0).stages_ms == {"model": 2.0, "heatmap": KEPT + 26.0}
+    for _ in range(6):
+        clock.now += 1.0
+        found.add(answer(0, 0.5))
+    assert found.health("running", "", "", 0).stages_ms == {"model": 1.0, "decode": 1.0}
