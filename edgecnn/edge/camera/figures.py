@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from edgecnn.edge.camera.live import Health, Result
+from edgecnn.edge.camera.ring import Floats, Ring
 from edgecnn.edge.camera.slot import Slot
 from edgecnn.edge.measure.sensors import Sensors
 
@@ -51,7 +52,7 @@ class Figures:
         self._slot, self._sensors = slot, Sensors()
         self._first: tuple[int, int] | None = None
         self._results = 0
-        self._answers: deque[tuple[int, Result]] = deque(maxlen=KEPT)
+        self._answers = Ring(KEPT)
         self._counts: deque[tuple[int, int, int]] = deque(maxlen=64)
         """Times, and how many unique frames and answers there had been by then."""
 
@@ -61,14 +62,14 @@ class Figures:
         if self._first is None:
             self._first = now, self._slot.unique - 1
         self._results += 1
-        self._answers.append((now, result))
+        self._answers.add(now, result)
 
     def health(self, state: str, message: str, source: str, restarts: int) -> Health:
         """Of the last seconds."""
         now = time.monotonic_ns()
-        recent = [result for when, result in self._answers if now - when <= SECONDS * 1e9]
+        since = now - int(SECONDS * 1e9)
         frames_per_s, results_per_s, dropped = self._rates(now)
-        ages = [result.age_ms for result in recent]
+        ages = self._answers.ages(since)
         return Health(
             state,
             message,
@@ -78,7 +79,7 @@ class Figures:
             dropped,
             percentile(ages, 50),
             percentile(ages, 90),
-            medians(recent),
+            self._answers.medians(since),
             temperature_c := self._sensors.temperature_c(),
             throttled := self._sensors.throttled(),
             restarts,
@@ -90,8 +91,7 @@ class Figures:
         now = time.monotonic_ns()
         began, frames_before = self._first or (now, self._slot.unique)
         seconds, frames = (now - began) * 1e-9, self._slot.unique - frames_before
-        kept = [result for _, result in self._answers]
-        ages = [result.age_ms for result in kept]
+        ages = self._answers.ages()
         return Summary(
             frames=frames,
             results=self._results,
@@ -101,7 +101,7 @@ class Figures:
             dropped=max(0.0, 1 - self._results / frames) if frames else 0.0,
             age_p50_ms=percentile(ages, 50),
             age_p90_ms=percentile(ages, 90),
-            stages_ms=medians(kept),
+            stages_ms=self._answers.medians(),
             restarts=restarts,
         )
 
@@ -118,15 +118,6 @@ class Figures:
         return frames / seconds, results / seconds, max(0.0, 1 - results / frames) if frames else None
 
 
-def percentile(values: Sequence[float], q: float) -> float | None:
+def percentile(values: Floats, q: float) -> float | None:
     """The q-th percentile, interpolated; None of nothing."""
-    return float(np.percentile(values, q)) if values else None
-
-
-def medians(results: Sequence[Result]) -> dict[str, float]:
-    """The median of each stage, in milliseconds."""
-    names = dict.fromkeys(name for result in results for name in result.stages_ms)
-    return {
-        name: float(np.median([result.stages_ms[name] for result in results if name in result.stages_ms]))
-        for name in names
-    }
+    return float(np.percentile(values, q)) if len(values) else None
