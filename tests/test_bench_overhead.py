@@ -6,32 +6,20 @@ memory happens to lie moves a median by a percent or two) is tried again with fr
 
 from __future__ import annotations
 
-import importlib.machinery
-import importlib.util
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import pytest
+
+from tests.scripts import script
 
 REPO = Path(__file__).parents[1]
 TRIES = 4
 
 
-def load_tool() -> Any:
-    loader = importlib.machinery.SourceFileLoader("bench_overhead", str(REPO / "tools/bench_overhead"))
-    spec = importlib.util.spec_from_loader(loader.name, loader)
-    assert spec is not None
-    module = importlib.util.module_from_spec(spec)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(sys.modules, loader.name, module)  # dataclasses look their module up
-        loader.exec_module(module)
-    return module
-
-
-tool = load_tool()
+tool = script("bench_overhead")
 each_runtime = pytest.mark.parametrize("runtime", tool.FILES)
 
 

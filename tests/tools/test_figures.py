@@ -4,26 +4,19 @@ from __future__ import annotations
 
 import json
 import shutil
-from importlib.machinery import SourceFileLoader
-from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 from edgecnn.packaged import find_model
-
-TOOL = Path(__file__).parents[2] / "tools/figures"
+from tests.scripts import script
 
 
 @pytest.fixture
 def figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """The tool as a module, which keeps nothing in the repository."""
-    loader = SourceFileLoader("figures", str(TOOL))
-    spec = spec_from_loader("figures", loader)
-    assert spec is not None
-    made = module_from_spec(spec)
-    loader.exec_module(made)
+    made: ModuleType = script("figures")
     monkeypatch.setattr(made, "MEASURED", tmp_path / "measured")
     return made
 
