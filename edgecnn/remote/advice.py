@@ -74,11 +74,20 @@ def target_of(probe: Probe) -> Target:
 
 
 def given_by_system(probe: Probe) -> tuple[str, ...]:
-    """Packages that are left to the system: with picamera2, numpy and OpenCV as far as they are there.
+    """Packages of the system that nothing is put before: a Jetson's ONNX Runtime; beside picamera2, numpy and OpenCV.
 
+    A Jetson's is NVIDIA's onnxruntime-gpu as a rule: the usual wheel before it would take TensorRT and CUDA away.
     Debian's picamera2 comes with modules that are compiled for Debian's numpy; a newer one before it makes them fail
     ("numpy.dtype size changed"). The engines take any numpy from 1.24 on, bookworm's.
     """
+    return _of_a_jetson(probe) + _beside_picamera(probe)
+
+
+def _of_a_jetson(probe: Probe) -> tuple[str, ...]:
+    return ("onnxruntime",) if probe.l4t is not None and "onnxruntime" in probe.packages else ()
+
+
+def _beside_picamera(probe: Probe) -> tuple[str, ...]:
     if "picamera2" not in probe.packages or version_pair(probe.packages.get("numpy") or "0.0") < (1, 24):
         return ()
     return ("numpy", "opencv-python-headless") if "cv2" in probe.packages else ("numpy",)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from edgecnn.remote.advice import advise, given_by_system, target_of
+from edgecnn.remote.wheels import wanted
 from tests.remote.probes import environment, pi
 
 BLOCKED: dict[str, tuple[dict[str, Any], str, str]] = {
@@ -94,3 +95,13 @@ def test_what_is_installed_is_said() -> None:
 )
 def test_what_is_left_to_the_system(packages: dict[str, str | None], given: tuple[str, ...]) -> None:
     assert given_by_system(pi(packages=packages)) == given
+
+
+def test_a_jetsons_onnxruntime_stays_in_front() -> None:
+    """setup would put the usual wheel before NVIDIA's, which alone has TensorRT."""
+    packages: dict[str, str | None] = {"onnxruntime": "1.23.0", "numpy": "1.26.4"}
+    given = given_by_system(pi(packages=packages, l4t="36.4.7"))
+    assert given == ("onnxruntime",)
+    assert given_by_system(pi(packages=packages)) == ()
+    assert given_by_system(pi(packages={"numpy": "1.26.4"}, l4t="36.4.7")) == ()
+    assert [entry.package for entry in wanted(["onnxruntime"], (3, 10), given=given)] == ["numpy"]
