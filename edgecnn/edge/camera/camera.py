@@ -138,6 +138,8 @@ class Camera:
             return
         self._answers += 1
         self._figures.add(result)
+        if self._answers == self._settings.frames:
+            self._figures.end_with(result)
         self._hands.result(result)
         looked_at = self._live.watched and not self._live.paused
         picture = self._slot.copy(result.frame) if looked_at or self._hands.picture else None

@@ -51,6 +51,8 @@ class Figures:
     def __init__(self, slot: Slot) -> None:
         self._slot, self._sensors = slot, Sensors()
         self._first: tuple[int, int] | None = None
+        self._last: tuple[int, int] | None = None
+        """When the session began and ended, and how many unique frames had come by then."""
         self._results = 0
         self._answers = Ring(KEPT)
         self._counts: deque[tuple[int, int, int]] = deque(maxlen=64)
@@ -60,9 +62,13 @@ class Figures:
         """One more answer."""
         now = time.monotonic_ns()
         if self._first is None:
-            self._first = now, self._slot.unique - 1
+            self._first = now, result.frame - 1
         self._results += 1
         self._answers.add(now, result)
+
+    def end_with(self, result: Result) -> None:
+        """The session is over with this answer: frames that still come are nobody's."""
+        self._last = time.monotonic_ns(), result.frame
 
     def health(self, state: str, message: str, source: str, restarts: int) -> Health:
         """Of the last seconds."""
@@ -88,9 +94,9 @@ class Figures:
 
     def summary(self, restarts: int) -> Summary:
         """In all."""
-        now = time.monotonic_ns()
-        began, frames_before = self._first or (now, self._slot.unique)
-        seconds, frames = (now - began) * 1e-9, self._slot.unique - frames_before
+        ended, frames_by_then = self._last or (time.monotonic_ns(), self._slot.unique)
+        began, frames_before = self._first or (ended, frames_by_then)
+        seconds, frames = (ended - began) * 1e-9, frames_by_then - frames_before
         ages = self._answers.ages()
         return Summary(
             frames=frames,

@@ -35,7 +35,7 @@ def test_rates_ages_and_drops_of_the_last_seconds(clock: SimpleNamespace) -> Non
         slot.unique += 1
         if step % 3 == 0:
             ages.append(float(step % 7))
-            found.add(answer(step, ages[-1]))
+            found.add(answer(slot.unique, ages[-1]))
         if step % 15 == 0:
             health = found.health("running", "", "fake", 2)
     assert health.frames_per_s == pytest.approx(30, rel=0.05)
@@ -67,6 +67,23 @@ def test_when_nothing_comes_any_more_the_rates_fall_to_nothing(clock: SimpleName
     assert health.frames_per_s == 0.0
     assert health.age_p50_ms is None
     assert health.dropped is None
+
+
+def test_frames_after_the_last_answer_asked_for_are_nobodys(clock: SimpleNamespace) -> None:
+    slot = SimpleNamespace(unique=0)
+    found = Figures(slot)  # type: ignore[arg-type]
+    for number in range(1, 6):
+        clock.now += 0.1
+        slot.unique = number
+        found.add(answer(number, 5.0))
+    assert found.summary(0).dropped == 0.0
+    slot.unique, before = 14, clock.now
+    assert found.summary(0).dropped == pytest.approx(9 / 14)
+    found.end_with(answer(5, 5.0))
+    clock.now += 1.0
+    ended = found.summary(0)
+    assert (ended.frames, ended.results, ended.dropped) == (5, 5, 0.0)
+    assert ended.seconds == pytest.approx(before - 1000.1)
 
 
 def test_what_is_kept_does_not_grow(clock: SimpleNamespace) -> None:
