@@ -70,14 +70,14 @@ def folder_of(path: Path, count: int) -> list[Path]:
     return made
 
 
+# --- what it answers -------------------------------------------------------------------------------------------------
+
+
 def test_of_the_first_pictures_of_a_folder_none_is_dropped(tmp_path: Path) -> None:
     """Those that came while it was ending are not counted."""
     folder_of(tmp_path / "pictures", 60)
     summary = run(settings(str(tmp_path / "pictures"), frames=7), Heard()).summary
     assert (summary.frames, summary.results, summary.dropped) == (7, 7, 0.0)
-
-
-# --- what it answers -------------------------------------------------------------------------------------------------
 
 
 def test_every_picture_of_a_folder_is_answered_as_predict_answers(tmp_path: Path) -> None:
