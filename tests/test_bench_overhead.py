@@ -18,7 +18,6 @@ from tests.scripts import script
 REPO = Path(__file__).parents[1]
 TRIES = 4
 
-
 tool = script("bench_overhead")
 each_runtime = pytest.mark.parametrize("runtime", tool.FILES)
 

@@ -193,7 +193,7 @@ def fit(image: Image, height: int, width: int, resize: str, channels: int = 3) -
 
 
 def _fit(image: Image, height: int, width: int, resize: str, out: Image | None = None) -> Image:
-    """Into `out`, and that, where it can be."""
+    """[height, width, C]; where resizing is the last step, it is written into `out`, and that returned."""
     if image.shape[:2] == (height, width):
         return np.ascontiguousarray(image)
     if resize == "letterbox":

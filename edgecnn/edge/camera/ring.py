@@ -19,9 +19,6 @@ class Ring:
         self._ages_ms = np.full(size, np.nan)
         self._stages_ms: dict[str, Floats] = {}
 
-    def __len__(self) -> int:
-        return min(self._count, len(self._ages_ms))
-
     def add(self, came_ns: int, result: Result) -> None:
         """One more answer, in place of the oldest."""
         place = self._count % len(self._ages_ms)

@@ -93,7 +93,7 @@ def test_what_is_kept_does_not_grow(clock: SimpleNamespace) -> None:
         clock.now += 0.001
         slot.unique += 1
         found.add(answer(step, 1.0))
-    assert len(found._answers) == KEPT
+    assert len(found._answers.ages()) == KEPT
     assert found.summary(0).results == 3 * KEPT
 
 
