@@ -16,6 +16,7 @@ from edgecnn.errors import UsageError
 from edgecnn.geometry import Margins, uneven_at_stride_1
 from edgecnn.nn import strided
 from edgecnn.nn.initializers import initialize
+from edgecnn.nn.means import mean_of_maps
 from edgecnn.nn.relu6 import ReLU6
 
 Pair = tuple[int, int]
@@ -88,7 +89,7 @@ class GlobalAveragePool(nn.Module):
     """[N, C, H, W] -> [N, C], the mean of each channel."""
 
     def forward(self, image: Tensor) -> Tensor:
-        return image.mean(dim=(2, 3))
+        return mean_of_maps(image)
 
 
 class GlobalMaxPool(nn.Module):

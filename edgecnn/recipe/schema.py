@@ -159,12 +159,19 @@ class Train(Section):
     threads: Annotated[int, Field(ge=1, le=1024)] | None = None
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     layout: Literal["auto", "channels_last", "contiguous"] = "auto"
+    fused: Literal["auto"] | bool = "auto"  # our own kernels, compiled on this machine (train/fused)
     compile: Literal["auto"] | bool = "auto"
 
     @model_validator(mode="after")
     def _patient(self) -> Train:
         if self.patience is not None and self.keep == "last":
             raise ValueError("'patience' waits for a better epoch, which 'keep: last' would not keep; leave one out")
+        return self
+
+    @model_validator(mode="after")
+    def _one_compiler(self) -> Train:
+        if self.fused is True and self.compile is True:
+            raise ValueError("'fused' and 'compile' don't go together: torch.compile makes kernels of its own")
         return self
 
     @model_validator(mode="after")

@@ -1,7 +1,8 @@
 """Which precision, threads and memory layout train this net fastest here: a few steps of each, then a decision.
 
 It depends on the net and the machine: bfloat16 is twice as fast on a core that multiplies it and slower on one that
-doesn't, two threads can be slower than one on a busy machine, and what torch.compile saves has to pay for compiling.
+doesn't, two threads can be slower than one on a busy machine, our own kernels do only what they know, and what
+torch.compile saves has to pay for compiling.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import torch
 from torch import nn
 
 from edgecnn.train.batches import batch_of, order
+from edgecnn.train.fused.compiled import NotCompiled
 from edgecnn.train.loader import Loader, Split
 from edgecnn.train.settings import Settings
 from edgecnn.train.step import Learner
@@ -28,6 +30,8 @@ PIXELS = 2**20
 """A trial's batch is the recipe's, but has no more pixels than this, so that it takes seconds with large pictures."""
 COMPILE_PAYS = 1800.0
 """Compiling takes a minute or more: worth a try where training will take this many seconds."""
+CHOSEN = ("dtype", "threads", "layout", "fused", "compile")
+"""The settings that are chosen here, in the order in which they are tried."""
 MARGIN = 1.05
 """A candidate has to be this much faster than the plainer one before it: less is noise."""
 
@@ -39,12 +43,23 @@ class Open:
     dtypes: tuple[str, ...]
     threads: tuple[int, ...]
     layouts: tuple[str, ...]
+    fused: tuple[bool, ...]
     compile: tuple[bool, ...]
+
+    @property
+    def by_name(self) -> dict[str, tuple[Any, ...]]:
+        """What may be chosen for each of the settings, the plainest first."""
+        return dict(zip(CHOSEN, (self.dtypes, self.threads, self.layouts, self.fused, self.compile), strict=True))
+
+    @property
+    def plainest(self) -> dict[str, Any]:
+        """The first of each."""
+        return {name: values[0] for name, values in self.by_name.items()}
 
     @property
     def only_one(self) -> bool:
         """Whether there is nothing to choose."""
-        return max(len(self.dtypes), len(self.threads), len(self.layouts), len(self.compile)) == 1
+        return max(map(len, self.by_name.values())) == 1
 
 
 @dataclass(frozen=True)
@@ -54,13 +69,19 @@ class Trial:
     dtype: str
     threads: int
     layout: str
+    fused: bool
     compile: bool
     images_per_s: float
 
     def __str__(self) -> str:
         threads = f"{self.threads} thread{'s' if self.threads > 1 else ''}"
         layout = self.layout.replace("_", "-")
-        return f"{self.dtype}, {threads}, {layout}{', compiled' if self.compile else ''}"
+        return f"{self.dtype}, {threads}, {layout}{', fused' * self.fused}{', compiled' * self.compile}"
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What was tried, by the names that the settings have."""
+        return {name: getattr(self, name) for name in CHOSEN}
 
 
 def fastest(
@@ -68,9 +89,9 @@ def fastest(
 ) -> tuple[Settings, list[Trial]]:
     """Time candidates and settle on one; what was timed, in that order, the first being the plainest.
 
-    One thing is changed at a time, and kept where it is faster: precision, then threads, then layout, then compiling.
+    One thing is changed at a time, and kept where it is faster: precision, threads, layout, our own kernels, compiling.
     """
-    settings = _with(settings, choices.dtypes[0], choices.threads[0], choices.layouts[0], choices.compile[0])
+    settings = replace(settings, **choices.plainest)
     if choices.only_one:
         return settings, []
     best = _timed(build, pictures, settings)
@@ -78,8 +99,13 @@ def fastest(
     for change in _changes(choices):
         if change.get("compile") and len(pictures.train) * settings.epochs / best.images_per_s < COMPILE_PAYS:
             continue
+        if change.get("fused") and settings.layout != "channels_last":
+            continue
         try:
             trial = _timed(build, pictures, replace(settings, **change))
+        except NotCompiled as error:
+            say(f"our own training kernels do not work here ({error}): training without them")
+            continue
         except Exception as error:
             if not change.get("compile"):
                 raise
@@ -92,18 +118,9 @@ def fastest(
 
 
 def _changes(choices: Open) -> Iterator[dict[str, Any]]:
-    fields: tuple[tuple[str, tuple[Any, ...]], ...] = (
-        ("dtype", choices.dtypes),
-        ("threads", choices.threads),
-        ("layout", choices.layouts),
-        ("compile", choices.compile),
-    )
-    for name, values in fields:
-        yield from ({name: value} for value in values[1:])
-
-
-def _with(settings: Settings, dtype: str, threads: int, layout: str, compiled: bool) -> Settings:
-    return replace(settings, dtype=dtype, threads=threads, layout=layout, compile=compiled)
+    for name, values in choices.by_name.items():
+        for value in values[1:]:
+            yield {"compile": True, "fused": False} if name == "compile" and value else {name: value}
 
 
 def _timed(build: Callable[[], nn.Module], split: Split, settings: Settings) -> Trial:
@@ -126,7 +143,7 @@ def _timed(build: Callable[[], nn.Module], split: Split, settings: Settings) -> 
         float(learner.step(images, targets, 0.0)[0])  # reading the loss waits for a GPU
         seconds.append(time.perf_counter() - started)
     speed = count / statistics.median(seconds[WARMUP:])
-    return Trial(settings.dtype, settings.threads, settings.layout, settings.compile, speed)
+    return Trial(**{name: getattr(settings, name) for name in CHOSEN}, images_per_s=speed)
 
 
 def compilers() -> bool:

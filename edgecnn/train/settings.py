@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything the loop obeys; device, dtype, threads, layout and compile are choices already made.
+    """Everything the loop obeys; device, dtype, threads, layout, fused and compile are choices already made.
 
     lr0 is the highest learning rate, `ema` the decay of the weights' moving average and `clip_norm` the largest norm
     of a step's gradient; `patience` counts epochs without a better validation accuracy; `freeze` says which layers
@@ -36,6 +36,7 @@ class Settings:
     compile: bool
     freeze: int | str | None = None
     keep: str = "best"
+    fused: bool = False
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from torch.nn import functional
 from edgecnn.errors import OutOfResources
 from edgecnn.train import allocator, norm
 from edgecnn.train.freeze import freeze
+from edgecnn.train.fused.places import fuse
 from edgecnn.train.optimizer import optimizer_of
 from edgecnn.train.processes import ALONE, Processes
 from edgecnn.train.settings import Settings
@@ -20,7 +21,7 @@ LAYOUTS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_
 
 
 class Learner:
-    """A model and its optimizer as the settings say: device, precision, memory layout, compiled or not, one or many.
+    """A model and its optimizer as the settings say: device, precision, memory layout, kernels, compiled, one or many.
 
     `model` holds the weights, the same in all processes: gradients and batch-norm statistics are summed over them.
     """
@@ -36,6 +37,8 @@ class Learner:
         if processes.world > 1:
             norm.share_statistics(self.model)
             processes.spread(self.model)
+        if settings.fused and self.device.type == "cpu":
+            fuse(self.model, torch.bfloat16 if settings.dtype == "bfloat16" else torch.float32)
         if settings.compile:
             self._run = torch.compile(self.model, dynamic=False)  # type: ignore[assignment]
 

@@ -60,28 +60,25 @@ def _open(asked: Train, sharing: int) -> Open:
     cores = max(1, len(os.sched_getaffinity(0)) // sharing)
     halves = tuple(cores >> shift for shift in range(cores.bit_length()))  # 12, 6, 3, 1
     threads = halves if asked.device == "cpu" else (cores,)
-    compiled = (False, True) if compilers() and sharing == 1 else (False,)
+    compiled = (False, True) if compilers() and sharing == 1 and asked.fused is not True else (False,)
+    fused = (False, True) if asked.device == "cpu" and sharing == 1 and asked.compile is not True else (False,)
     return Open(
         dtypes=("float32", "bfloat16") if asked.dtype == "auto" else (asked.dtype,),
         threads=(asked.threads,) if asked.threads is not None else threads,
         layouts=("channels_last", "contiguous") if asked.layout == "auto" else (asked.layout,),
+        fused=fused if asked.fused == "auto" else (asked.fused,),
         compile=compiled if asked.compile == "auto" else (asked.compile,),
     )
 
 
 def _settings(asked: Train, choices: Open) -> Settings:
-    first = {
-        "dtype": choices.dtypes[0],
-        "threads": choices.threads[0],
-        "layout": choices.layouts[0],
-        "compile": choices.compile[0],
-    }
-    return settings_of(asked.model_copy(update=first))
+    return settings_of(asked.model_copy(update=choices.plainest))
 
 
 def _settled(asked: Train, settings: Settings) -> Train:
-    names = ("dtype", "threads", "layout", "compile")
-    return asked.model_copy(update={name: getattr(settings, name) for name in names})
+    from edgecnn.train.choice import CHOSEN
+
+    return asked.model_copy(update={name: getattr(settings, name) for name in CHOSEN})
 
 
 def _timed(asked: Train, choices: Open, network: Network, pictures: Split, say: Callable[[str], None]) -> Train:
@@ -95,10 +92,7 @@ def _timed(asked: Train, choices: Open, network: Network, pictures: Split, say: 
 def _told(settings: Settings, trials: list[Trial]) -> str:
     """One sentence: what is taken, how fast it is, and what the others were."""
     chosen = next(
-        trial
-        for trial in trials
-        if (trial.dtype, trial.threads, trial.layout, trial.compile)
-        == (settings.dtype, settings.threads, settings.layout, settings.compile)
+        trial for trial in trials if all(getattr(settings, key) == made for key, made in trial.settings.items())
     )
     others = "; ".join(f"{trial}: {trial.images_per_s:,.0f}" for trial in trials if trial is not chosen)
     return f"training in {chosen}: {chosen.images_per_s:,.0f} images/s in a trial ({others})"

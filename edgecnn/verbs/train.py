@@ -201,12 +201,18 @@ class Training:
             listener.message(f"note: {note}")
         model = _model(asked.network, asked.recipe.train.seed)
         taken = self._weights(model)
-        recipe = choose(asked.recipe, asked.network, pictures, self.processes, listener.message)
+        recipe = choose(self._begun_as(asked.recipe), asked.network, pictures, self.processes, listener.message)
         run = self._run(_lasting(recipe))
         listener.started(run.path)
         network = asked.network
         listener.message(f"run {run.path}: {network.params:,} parameters, {network.macs / 1e6:.2f} M multiply-adds")
         return self._trainer(model, pictures, recipe, run, taken), run
+
+    def _begun_as(self, recipe: Recipe) -> Recipe:
+        """What a begun run was trained with, where its recipe is older than a choice."""
+        if self.given_run is None or not self.given_run.begun or recipe.train.fused != "auto":
+            return recipe
+        return recipe.model_copy(update={"train": recipe.train.model_copy(update={"fused": False})})
 
     def _weights(self, model: nn.Module) -> str | None:
         """Take the first weights that the recipe names; the SHA-256 of their file. A run that goes on has its own."""

@@ -23,7 +23,7 @@ model:
           - - stochastic_pool: {size: 1}
     - global_average_pool
     - dense: {units: 10}
-train: {epochs: 1, batch: 64, threads: 1, dtype: float32, layout: contiguous, compile: false}
+train: {epochs: 1, batch: 64, threads: 1, dtype: float32, layout: contiguous, fused: false, compile: false}
 """
 AT = {"7:7": "l2_pool_2: l2_pool", "11:15": "concat_3/branch2/stochastic_pool_1: stochastic_pool"}
 

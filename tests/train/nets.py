@@ -50,6 +50,7 @@ SETTINGS = Settings(
     dtype="float32",
     threads=1,
     layout="channels_last",
+    fused=False,
     compile=False,
 )
 

@@ -9,47 +9,54 @@ import pytest
 
 from edgecnn.train import choice
 from edgecnn.train.choice import Open, Trial, fastest
+from edgecnn.train.fused.compiled import NotCompiled
 from edgecnn.train.loader import Split
 from tests.train.nets import LABELS, SETTINGS, net, some
 
-ALL = Open(("float32", "bfloat16"), (2, 1), ("channels_last", "contiguous"), (False, True))
+ALL = Open(("float32", "bfloat16"), (2, 1), ("channels_last", "contiguous"), (False,), (False, True))
 SPLIT = Split(some(0, 96), some(300, 10), LABELS)
 
 
-def played(monkeypatch: pytest.MonkeyPatch, speeds: dict[tuple[str, int, str, bool], float]) -> None:
+Key = tuple[str, int, str, bool, bool]
+
+
+def key_of(settings: Any) -> Key:
+    return (settings.dtype, settings.threads, settings.layout, settings.fused, settings.compile)
+
+
+def played(monkeypatch: pytest.MonkeyPatch, speeds: dict[Key, float]) -> None:
     """Trials come out as told; one that isn't told of is an error."""
 
     def timed(build: Any, split: Split, settings: Any) -> Trial:
-        key = (settings.dtype, settings.threads, settings.layout, settings.compile)
-        return Trial(*key, speeds[key])
+        return Trial(*key_of(settings), speeds[key_of(settings)])
 
     monkeypatch.setattr(choice, "_timed", timed)
 
 
-def chosen(choices: Open = ALL, epochs: int = 4) -> tuple[tuple[str, int, str, bool], int]:
+def chosen(choices: Open = ALL, epochs: int = 4) -> tuple[Key, int]:
     settings, trials = fastest(net, SPLIT, replace(SETTINGS, epochs=epochs), choices, lambda _: None)
-    return (settings.dtype, settings.threads, settings.layout, settings.compile), len(trials)
+    return key_of(settings), len(trials)
 
 
-FP32 = ("float32", 2, "channels_last", False)
-BF16 = ("bfloat16", 2, "channels_last", False)
+FP32 = ("float32", 2, "channels_last", False, False)
+BF16 = ("bfloat16", 2, "channels_last", False, False)
 
 
 def test_one_change_at_a_time_and_kept_where_it_is_faster(monkeypatch: pytest.MonkeyPatch) -> None:
-    one = ("bfloat16", 1, "channels_last", False)
-    played(monkeypatch, {FP32: 100, BF16: 200, one: 300, ("bfloat16", 1, "contiguous", False): 250})
+    one = ("bfloat16", 1, "channels_last", False, False)
+    played(monkeypatch, {FP32: 100, BF16: 200, one: 300, ("bfloat16", 1, "contiguous", False, False): 250})
     assert chosen() == (one, 4)
 
 
 def test_a_little_faster_is_noise(monkeypatch: pytest.MonkeyPatch) -> None:
-    others = {("float32", 1, "channels_last", False): 101, ("float32", 2, "contiguous", False): 90}
+    others = {("float32", 1, "channels_last", False, False): 101, ("float32", 2, "contiguous", False, False): 90}
     played(monkeypatch, {FP32: 100, BF16: 104, **others})
     assert chosen() == (FP32, 4)
 
 
 def test_compiling_is_tried_where_training_is_long(monkeypatch: pytest.MonkeyPatch) -> None:
     choices = replace(ALL, dtypes=("float32",), threads=(2,), layouts=("channels_last",))
-    compiled = ("float32", 2, "channels_last", True)
+    compiled = ("float32", 2, "channels_last", False, True)
     played(monkeypatch, {FP32: 1.0, compiled: 3.0})
     assert chosen(choices, epochs=10) == (FP32, 1)  # 96 pictures, ten epochs: 16 minutes
     assert chosen(choices, epochs=100) == (compiled, 2)
@@ -57,12 +64,12 @@ def test_compiling_is_tried_where_training_is_long(monkeypatch: pytest.MonkeyPat
 
 def test_what_a_recipe_names_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
     played(monkeypatch, {})
-    named = Open(("bfloat16",), (1,), ("contiguous",), (False,))
-    assert chosen(named) == (("bfloat16", 1, "contiguous", False), 0)
+    named = Open(("bfloat16",), (1,), ("contiguous",), (False,), (False,))
+    assert chosen(named) == (("bfloat16", 1, "contiguous", False, False), 0)
 
 
 def test_a_real_trial() -> None:
-    choices = Open(("float32", "bfloat16"), (1,), ("channels_last",), (False,))
+    choices = Open(("float32", "bfloat16"), (1,), ("channels_last",), (False,), (False,))
     settings, trials = fastest(lambda: net(seed=1), SPLIT, replace(SETTINGS, batch=32), choices, lambda _: None)
     assert settings.dtype in ("float32", "bfloat16")
     assert [trial.dtype for trial in trials] == ["float32", "bfloat16"]
@@ -74,10 +81,44 @@ def test_a_compiler_that_fails_is_said_and_done_without(monkeypatch: pytest.Monk
     def timed(build: Any, split: Split, settings: Any) -> Trial:
         if settings.compile:
             raise RuntimeError("InductorError: /bin/false failed\nand much more")
-        return Trial(settings.dtype, settings.threads, settings.layout, settings.compile, 1.0)
+        return Trial(*key_of(settings), 1.0)
 
     monkeypatch.setattr(choice, "_timed", timed)
     said: list[str] = []
     settings, _ = fastest(net, SPLIT, replace(SETTINGS, epochs=1000), ALL, said.append)
     assert not settings.compile
     assert said == ["torch.compile does not work here (InductorError: /bin/false failed): training without it"]
+
+
+FUSED = ("float32", 2, "channels_last", True, False)
+ONE_WAY = replace(ALL, dtypes=("float32",), threads=(2,), layouts=("channels_last",), fused=(False, True))
+
+
+def test_our_own_kernels_are_tried_and_kept_where_they_are_faster(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled = ("float32", 2, "channels_last", False, True)
+    played(monkeypatch, {FP32: 1.0, FUSED: 1.3, compiled: 1.2})
+    assert chosen(ONE_WAY, epochs=100) == (FUSED, 3)
+    played(monkeypatch, {FP32: 1.0, FUSED: 1.3, compiled: 1.5})  # compiling is for torch's kernels
+    assert chosen(ONE_WAY, epochs=100) == (compiled, 3)
+
+
+def test_our_own_kernels_want_channels_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = ("float32", 2, "contiguous", False, False)
+    played(monkeypatch, {plain: 1.0})
+    assert chosen(replace(ONE_WAY, layouts=("contiguous",), compile=(False,))) == (plain, 1)
+
+
+def test_kernels_that_cannot_be_compiled_are_said_and_done_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    def timed(build: Any, split: Split, settings: Any) -> Trial:
+        if settings.fused:
+            raise NotCompiled("there is no C++ compiler; install one, such as g++")
+        return Trial(*key_of(settings), 1.0)
+
+    monkeypatch.setattr(choice, "_timed", timed)
+    said: list[str] = []
+    settings, _ = fastest(net, SPLIT, SETTINGS, replace(ONE_WAY, compile=(False,)), said.append)
+    assert not settings.fused
+    assert said == [
+        "our own training kernels do not work here (there is no C++ compiler; install one, such as g++): training "
+        "without them"
+    ]

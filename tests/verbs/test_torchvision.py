@@ -87,7 +87,7 @@ def test_a_recipe_trains_one_and_its_files_agree(tmp_path: Path, monkeypatch: py
     Path("net.yaml").write_text(
         f"name: net\ndata: {{folder: {folders}, val_fraction: 0.2}}\ninput: {{size: 32}}\n"
         "model: {torchvision: shufflenet_v2_x0_5}\n"
-        "train: {epochs: 2, batch: 16, lr0: 0.05, threads: 1, dtype: float32, layout: channels_last, compile: false}\n"
+        "train: {epochs: 2, batch: 16, lr0: 0.05, threads: 1, dtype: float32, layout: channels_last, fused: true, compile: false}\n"
     )
     left = command("train", "net.yaml")
     assert left.code == 0, left.err
