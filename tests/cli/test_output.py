@@ -231,7 +231,7 @@ def test_labels_are_printed_as_they_are(small_run: SmallRun, finished: SmallRun)
 
 @pytest.mark.slow
 def test_nothing_is_left_behind_elsewhere(finished: SmallRun, tmp_path: Path) -> None:
-    """No caches, no identifiers, no temporary files: neither edgecnn's nor its libraries'."""
+    """No identifiers, no temporary files, no caches but of compiled kernels: neither edgecnn's nor its libraries'."""
     places = {"HOME": "home", "XDG_CACHE_HOME": "cache", "TMPDIR": "tmp", "XDG_CONFIG_HOME": "config"}
     for folder in places.values():
         (tmp_path / folder).mkdir(exist_ok=True)
@@ -252,5 +252,5 @@ def test_nothing_is_left_behind_elsewhere(finished: SmallRun, tmp_path: Path) ->
         )
         assert done.returncode == 0, done.stderr
     left = [path for folder in places.values() for path in (tmp_path / folder).rglob("*") if path.is_file()]
-    matplotlib = [path for path in left if "matplotlib" in path.parts]
-    assert sorted(set(left) - set(matplotlib)) == []
+    meant = [path for path in left if "matplotlib" in path.parts or path.parent == tmp_path / "cache/edgecnn/kernels"]
+    assert sorted(set(left) - set(meant)) == []
