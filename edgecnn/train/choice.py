@@ -7,8 +7,6 @@ torch.compile saves has to pay for compiling.
 
 from __future__ import annotations
 
-import os
-import shutil
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -19,6 +17,7 @@ import torch
 from torch import nn
 
 from edgecnn.train.batches import batch_of, order
+from edgecnn.train.compilers import cxx
 from edgecnn.train.fused.compiled import NotCompiled
 from edgecnn.train.loader import Loader, Split
 from edgecnn.train.settings import Settings
@@ -146,8 +145,6 @@ def _timed(build: Callable[[], nn.Module], split: Split, settings: Settings) -> 
     return Trial(**{name: getattr(settings, name) for name in CHOSEN}, images_per_s=speed)
 
 
-def compilers() -> bool:
+def can_compile() -> bool:
     """Whether torch.compile could work here: for a CPU it wants a C++ compiler."""
-    return torch.cuda.is_available() or any(
-        shutil.which(name) for name in (os.environ.get("CXX", "c++"), "g++", "clang++")
-    )
+    return torch.cuda.is_available() or cxx() is not None

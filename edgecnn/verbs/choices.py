@@ -55,12 +55,12 @@ def _plain_choices(asked: Train) -> Train:
 
 def _open(asked: Train, sharing: int) -> Open:
     """What is left to choose; the plainest of each first."""
-    from edgecnn.train.choice import Open, compilers
+    from edgecnn.train.choice import Open, can_compile
 
     cores = max(1, len(os.sched_getaffinity(0)) // sharing)
     halves = tuple(cores >> shift for shift in range(cores.bit_length()))  # 12, 6, 3, 1
     threads = halves if asked.device == "cpu" else (cores,)
-    compiled = (False, True) if compilers() and sharing == 1 and asked.fused is not True else (False,)
+    compiled = (False, True) if can_compile() and sharing == 1 and asked.fused is not True else (False,)
     fused = (False, True) if asked.device == "cpu" and sharing == 1 and asked.compile is not True else (False,)
     return Open(
         dtypes=("float32", "bfloat16") if asked.dtype == "auto" else (asked.dtype,),

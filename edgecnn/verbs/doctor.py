@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from edgecnn import __version__
 from edgecnn.edge.machine import instruction_sets
+from edgecnn.train.compilers import WANTED, cxx
 
 LIBRARIES = (
     ("train", "training", ("torch", "torchvision", "safetensors", "matplotlib")),
@@ -53,9 +54,12 @@ def doctor() -> DoctorRecord:
 
 
 def _notes() -> tuple[str, ...]:
+    notes = []
+    if cxx() is None:
+        notes.append(f"for faster training on a CPU: {WANTED}")
     if shutil.which("ssh") is None:
-        return ("for other devices: there is no ssh here; install OpenSSH's client (openssh-client)",)
-    return ()
+        notes.append("for other devices: there is no ssh here; install OpenSSH's client (openssh-client)")
+    return tuple(notes)
 
 
 def _feature(extra: str, purpose: str, packages: tuple[str, ...]) -> Feature:

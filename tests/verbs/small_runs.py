@@ -27,7 +27,7 @@ LAYERS = """
 """
 
 
-PINNED = "threads: 1, dtype: float32, layout: channels_last, fused: true, compile: false"
+PINNED = "threads: 1, dtype: float32, layout: channels_last, fused: false, compile: false"
 """What would otherwise be timed and chosen, now this way and now that."""
 
 

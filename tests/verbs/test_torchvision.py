@@ -18,7 +18,7 @@ from edgecnn.graph.canonical import Pixels, canonical
 from edgecnn.graph.foreign import ForeignModel
 from edgecnn.graph.program import Program, read_program
 from edgecnn.graph.trace import trace
-from tests.verbs.small_runs import class_folders
+from tests.verbs.small_runs import PINNED, class_folders
 from tests.verbs.small_runs import edgecnn as command
 from tests.verbs.torchvision_nets import MEAN, NETS, SIZE, STATISTICS, STD, measured, onnx_file, pictures, prepared
 
@@ -87,7 +87,7 @@ def test_a_recipe_trains_one_and_its_files_agree(tmp_path: Path, monkeypatch: py
     Path("net.yaml").write_text(
         f"name: net\ndata: {{folder: {folders}, val_fraction: 0.2}}\ninput: {{size: 32}}\n"
         "model: {torchvision: shufflenet_v2_x0_5}\n"
-        "train: {epochs: 2, batch: 16, lr0: 0.05, threads: 1, dtype: float32, layout: channels_last, fused: true, compile: false}\n"
+        f"train: {{epochs: 2, batch: 16, lr0: 0.05, {PINNED}}}\n"
     )
     left = command("train", "net.yaml")
     assert left.code == 0, left.err

@@ -6,7 +6,6 @@ import ctypes
 import hashlib
 import os
 import platform
-import shutil
 import subprocess
 import tempfile
 from functools import cache
@@ -18,11 +17,11 @@ from torch import Tensor
 
 from edgecnn.data.places import cache_dir
 from edgecnn.errors import UsageError
+from edgecnn.train.compilers import WANTED, cxx
 
 VALUES = {torch.bfloat16: "VALUE_BFLOAT16", torch.float32: "VALUE_FLOAT32"}
 LANES = 16
 """kernels.cpp: WIDTH."""
-COMPILERS = (os.environ.get("CXX", "c++"), "g++", "clang++")
 FLAGS = ("-std=c++17", "-O3", "-fno-math-errno", "-fopenmp", "-fPIC")
 SECONDS = 120.0
 """Compiling takes five; a compiler that hangs is given up."""
@@ -38,11 +37,6 @@ SIGNATURES = {
 
 class NotCompiled(UsageError):
     """There is no compiler, or it failed; the message says which and why."""
-
-
-def compiler() -> str | None:
-    """The C++ compiler that would be taken: CXX, or what is on the path."""
-    return next(filter(None, map(shutil.which, COMPILERS)), None)
 
 
 def takes(input: Tensor) -> bool:
@@ -64,9 +58,9 @@ def kernels(dtype: torch.dtype) -> ctypes.CDLL:
 
 def _library(dtype: torch.dtype) -> ctypes.CDLL:
     with resources.as_file(resources.files(__package__) / "kernels.cpp") as source:
-        found = compiler()
+        found = cxx()
         if found is None:
-            raise NotCompiled("there is no C++ compiler; install one, such as g++")
+            raise NotCompiled(WANTED)
         command = [found, *FLAGS, *_for_this_processor(), f"-D{VALUES[dtype]}"]
         kept = _folder() / f"{_name(command, source)}.so"
         try:
@@ -93,9 +87,10 @@ def _folder() -> Path:
 
 
 def _name(command: list[str], source: Path) -> str:
-    """Another one for another source, compiler, processor or torch."""
+    """Another one for another source, way of compiling, compiler, processor or torch."""
     version = subprocess.run([command[0], "--version"], capture_output=True, timeout=SECONDS, check=False).stdout
-    parts = [source.read_bytes(), version, _processor(), "\0".join(command).encode(), torch.__version__.encode()]
+    sources = source.read_bytes() + Path(__file__).read_bytes()
+    parts = [sources, version, _processor(), "\0".join(command).encode(), torch.__version__.encode()]
     return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
 
 

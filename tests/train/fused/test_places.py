@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from edgecnn.nn.network import plan_network
 from edgecnn.recipe.schema import Model
+from edgecnn.train import compilers
 from edgecnn.train.fused import compiled
 from edgecnn.train.fused.compiled import NotCompiled
 from edgecnn.train.fused.depthwise import Depthwise
@@ -113,7 +114,7 @@ def test_a_batch_norm_that_activates_elsewhere_does_not_here() -> None:
 
 
 def test_without_a_compiler_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compiled, "COMPILERS", ("no-such-compiler",))
+    monkeypatch.setattr(compilers, "NAMES", ("no-such-compiler",))
     compiled.kernels.cache_clear()
     try:
         with pytest.raises(NotCompiled, match=r"there is no C\+\+ compiler; install one, such as g\+\+"):
