@@ -18,7 +18,7 @@ from edgecnn.train.fused.compiled import LANES, kernels, takes
 KERNELS = (3, 5)
 
 
-class Depthwise(blocks.Conv2d):
+class Depthwise(nn.Conv2d):
     """Float [N, C, H, W] -> [N, C, H', W']; while training by the kernels, where they take the picture."""
 
     def forward(self, input: Tensor) -> Tensor:
@@ -26,22 +26,40 @@ class Depthwise(blocks.Conv2d):
         if not (self.training and torch.is_grad_enabled() and takes(input)):
             return super().forward(input)
         dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else input.dtype
-        output: Tensor = _Depthwise.apply(input.to(dtype), self.weight, self.pace[0], self.margins)
+        output: Tensor = _Depthwise.apply(input.to(dtype), self.weight, self.stride[0], _margins(self))
         return output
+
+
+class DepthwiseOfOurs(Depthwise, blocks.Conv2d):
+    """The same of our own networks' convolution, which may have uneven margins."""
+
+
+BY_KERNELS = {nn.Conv2d: Depthwise, blocks.Conv2d: DepthwiseOfOurs}
+"""What the convolutions of other networks and of ours become."""
 
 
 def can_be(module: nn.Module) -> bool:
     """Whether a module is a depthwise convolution of a kind that the kernels know."""
     return (
-        type(module) is blocks.Conv2d
+        isinstance(module, nn.Conv2d)
+        and type(module) in BY_KERNELS
         and module.groups == module.in_channels == module.out_channels
         and module.groups % LANES == 0
         and module.bias is None
         and module.kernel_size in [(size, size) for size in KERNELS]
         and module.dilation == (1, 1)
-        and module.pace in [(1, 1), (2, 2)]
-        and max(module.margins.top, module.margins.left) < module.kernel_size[0]
+        and module.stride in [(1, 1), (2, 2)]
+        and module.padding_mode == "zeros"
+        and not isinstance(module.padding, str)
+        and max(_margins(module).top, _margins(module).left) < module.kernel_size[0]
     )
+
+
+def _margins(conv: nn.Conv2d) -> Margins:
+    if isinstance(conv, blocks.Conv2d):
+        return conv.margins
+    rows, columns = int(conv.padding[0]), int(conv.padding[1])
+    return Margins(top=rows, bottom=rows, left=columns, right=columns)
 
 
 class _Geometry(NamedTuple):

@@ -26,7 +26,7 @@ def fuse(model: nn.Module, dtype: torch.dtype) -> int:
     count = 0
     for module in list(model.modules()):
         if depthwise.can_be(module):
-            module.__class__ = depthwise.Depthwise
+            module.__class__ = depthwise.BY_KERNELS[type(module)]
             count += 1
         elif norm.can_be(module):
             module.__class__ = BatchNormActivation

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from edgecnn.geometry import Margins
 from edgecnn.nn import blocks
-from edgecnn.train.fused.depthwise import Depthwise, can_be
+from edgecnn.train.fused.depthwise import BY_KERNELS, can_be
 
 ROUNDING = {torch.float32: 1e-5, torch.bfloat16: 2**-8}
 
@@ -54,7 +54,7 @@ def test_it_is_a_convolution(
         conv.weight.copy_(conv.weight.to(dtype))
     true = copy.deepcopy(conv).double()
     assert can_be(conv)
-    conv.__class__ = Depthwise
+    conv.__class__ = BY_KERNELS[type(conv)]
     images = pictures((5, channels, height, width), dtype).requires_grad_()
     seen = images.detach().double().requires_grad_()
     with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
@@ -77,7 +77,7 @@ def test_any_number_of_threads_gives_the_same_bits() -> None:
         for count in (1, 2, 3):
             torch.set_num_threads(count)
             conv = conv_of(32, 3, 1, Margins(1, 1, 1, 1))
-            conv.__class__ = Depthwise
+            conv.__class__ = BY_KERNELS[type(conv)]
             images = pictures((70, 32, 6, 6), torch.float32).requires_grad_()
             conv(images).backward(pictures((70, 32, 6, 6), torch.float32, seed=1))
             assert images.grad is not None
@@ -89,9 +89,23 @@ def test_any_number_of_threads_gives_the_same_bits() -> None:
         assert all(torch.equal(mine, first) for mine, first in zip(one, found[0], strict=True))
 
 
+@pytest.mark.parametrize("stride", [1, 2])
+def test_torchs_own_module_becomes_one(stride: int) -> None:
+    torch.manual_seed(0)
+    conv = torch.nn.Conv2d(32, 32, 5, stride, 2, groups=32, bias=False)
+    true = copy.deepcopy(conv).double()
+    assert can_be(conv)
+    conv.__class__ = BY_KERNELS[type(conv)]
+    images = pictures((4, 32, 9, 7), torch.float32)
+    assert off(conv(images), true(images.double())) < 1e-5
+    assert torch.equal(conv.eval()(images), torch.nn.Conv2d.forward(conv, images))
+
+
 @pytest.mark.parametrize(
     "conv",
     [
+        torch.nn.Conv2d(16, 16, 3, padding="same", groups=16, bias=False),
+        torch.nn.Conv2d(16, 16, 3, padding=1, padding_mode="reflect", groups=16, bias=False),
         blocks.Conv2d(16, 16, (3, 3), (1, 1), Margins(1, 1, 1, 1), groups=16, bias=True),
         blocks.Conv2d(16, 16, (3, 3), (1, 1), Margins(1, 1, 1, 1), groups=8, bias=False),
         blocks.Conv2d(16, 32, (3, 3), (1, 1), Margins(1, 1, 1, 1), groups=16, bias=False),
