@@ -183,19 +183,24 @@ template <long K> Canvas canvas_of_input(const Shape& shape) {
   return Canvas((shape.rows - 1) * shape.stride + K, (shape.columns - 1) * shape.stride + K);
 }
 
-// `COUNT` pixels of a row at once, each from the K x K of the canvas that begin at S times its own place: a value of the
-// canvas is read once for all of them.
-template <long K, long S, long COUNT>
-inline void correlate_some(Canvas& canvas, const Floats* taps, Value* out, long row, long column, long channels) {
-  Floats sums[COUNT] = {};
+// What `COUNT` pixels of a row see, each the K x K of the canvas that begin at S times its own place: met(pixel, tap,
+// value) for each of them. A value of the canvas is read once for all pixels.
+template <long K, long S, long COUNT, class Met>
+inline void see(Canvas& canvas, long row, long column, const Met& met) {
   for (long i = 0; i < K; i++)
 #pragma GCC unroll 16
     for (long q = 0; q < (COUNT - 1) * S + K; q++) {
       const Floats value = load(canvas.at(row * S + i, column * S + q));
 #pragma GCC unroll 8
       for (long p = 0; p < COUNT; p++)
-        if (q >= p * S && q < p * S + K) sums[p] += value * taps[i * K + q - p * S];
+        if (q >= p * S && q < p * S + K) met(p, i * K + q - p * S, value);
     }
+}
+
+template <long K, long S, long COUNT>
+inline void correlate_some(Canvas& canvas, const Floats* taps, Value* out, long row, long column, long channels) {
+  Floats sums[COUNT] = {};
+  see<K, S, COUNT>(canvas, row, column, [&](long p, long tap, const Floats& value) { sums[p] += value * taps[tap]; });
   for (long p = 0; p < COUNT; p++) store(out + p * channels, sums[p]);
 }
 
@@ -241,14 +246,8 @@ template <long K, long S, long COUNT>
 inline void add_products(const Value* g, Floats* of_taps, Canvas& canvas, long row, long column, const Shape& shape) {
   Floats gradients[COUNT];
   for (long p = 0; p < COUNT; p++) gradients[p] = load(g + p * shape.channels);
-  for (long i = 0; i < K; i++)
-#pragma GCC unroll 16
-    for (long q = 0; q < (COUNT - 1) * S + K; q++) {
-      const Floats value = load(canvas.at(row * S + i, column * S + q));
-#pragma GCC unroll 8
-      for (long p = 0; p < COUNT; p++)
-        if (q >= p * S && q < p * S + K) of_taps[i * K + q - p * S] += gradients[p] * value;
-    }
+  see<K, S, COUNT>(canvas, row, column,
+                   [&](long p, long tap, const Floats& value) { of_taps[tap] += gradients[p] * value; });
 }
 
 // The weights' gradient over one picture, added to sums [K * K, channels].
