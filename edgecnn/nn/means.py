@@ -1,7 +1,8 @@
 """The mean of each map, whose way back keeps the order of a channels-last picture in memory.
 
 torch's gives the gradient out in the other order, and each step before it then reads two pictures that lie differently:
-1280 maps of 4x4, batch 128, bfloat16, cost 14 ms more in ReLU6 and batch norm than they need.
+1280 maps of 4x4, batch 128, bfloat16, take 16 ms on the way back through ReLU6 and batch norm, where larger pictures
+whose gradients lie as they do take 1.
 """
 
 from __future__ import annotations
