@@ -61,12 +61,12 @@ def _open(asked: Train, sharing: int) -> Open:
     halves = tuple(cores >> shift for shift in range(cores.bit_length()))  # 12, 6, 3, 1
     threads = halves if asked.device == "cpu" else (cores,)
     compiled = (False, True) if can_compile() and sharing == 1 and asked.fused is not True else (False,)
-    fused = (False, True) if asked.device == "cpu" and sharing == 1 and asked.compile is not True else (False,)
+    fits = asked.device == "cpu" and sharing == 1 and asked.layout != "contiguous" and asked.compile is not True
     return Open(
         dtypes=("float32", "bfloat16") if asked.dtype == "auto" else (asked.dtype,),
         threads=(asked.threads,) if asked.threads is not None else threads,
         layouts=("channels_last", "contiguous") if asked.layout == "auto" else (asked.layout,),
-        fused=fused if asked.fused == "auto" else (asked.fused,),
+        fused=((False, True) if fits else (False,)) if asked.fused == "auto" else (asked.fused,),
         compile=compiled if asked.compile == "auto" else (asked.compile,),
     )
 
