@@ -103,7 +103,7 @@ def fastest(
         try:
             trial = _timed(build, pictures, replace(settings, **change))
         except NotCompiled as error:
-            say(f"our own training kernels do not work here ({error}): training without them")
+            say(f"our own training kernels do not work here ({error.reason}): training without them")
             continue
         except Exception as error:
             if not change.get("compile"):

@@ -8,6 +8,8 @@ import os
 import platform
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -36,7 +38,11 @@ SIGNATURES = {
 
 
 class NotCompiled(UsageError):
-    """There is no compiler, or it failed; the message says which and why."""
+    """There is no compiler, or it failed; `reason` says which and why."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"train.fused=true: {reason}; or begin a run with train.fused=false")
+        self.reason = reason
 
 
 def takes(input: Tensor) -> bool:
@@ -57,18 +63,18 @@ def kernels(dtype: torch.dtype) -> ctypes.CDLL:
 
 
 def _library(dtype: torch.dtype) -> ctypes.CDLL:
-    with resources.as_file(resources.files(__package__) / "kernels.cpp") as source:
-        found = cxx()
-        if found is None:
-            raise NotCompiled(WANTED)
-        command = [found, *FLAGS, *_for_this_processor(), f"-D{VALUES[dtype]}"]
-        kept = _folder() / f"{_name(command, source)}.so"
+    found = cxx()
+    if found is None:
+        raise NotCompiled(WANTED)
+    command = [found, *FLAGS, *_for_this_processor(), f"-D{VALUES[dtype]}"]
+    with resources.as_file(resources.files(__package__) / "kernels.cpp") as source, _folder() as folder:
         try:
+            kept = folder / f"{_name(command, source)}.so"
             if not kept.is_file():
                 _compile(command, source, kept)
             return ctypes.CDLL(str(kept))
         except OSError as error:
-            raise NotCompiled(f"{kept}: {error}") from error
+            raise NotCompiled(str(error)) from error
 
 
 def _for_this_processor() -> tuple[str, ...]:
@@ -77,19 +83,22 @@ def _for_this_processor() -> tuple[str, ...]:
     return ("-mcpu=native",)
 
 
-def _folder() -> Path:
+@contextmanager
+def _folder() -> Iterator[Path]:
+    """Where libraries are kept; in a cache folder that can't be written to, one that goes once they are loaded."""
     folder = cache_dir() / "kernels"
-    try:
+    with suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        return Path(tempfile.mkdtemp(prefix="edgecnn-kernels-"))
-    return folder if os.access(folder, os.W_OK) else Path(tempfile.mkdtemp(prefix="edgecnn-kernels-"))
+    if os.access(folder, os.W_OK):
+        yield folder
+    else:
+        with tempfile.TemporaryDirectory(prefix="edgecnn-kernels-") as made:
+            yield Path(made)
 
 
 def _name(command: list[str], source: Path) -> str:
     """Another one for another source, way of compiling, compiler, processor or torch."""
-    version = subprocess.run([command[0], "--version"], capture_output=True, timeout=SECONDS, check=False).stdout
-    sources = source.read_bytes() + Path(__file__).read_bytes()
+    sources, version = source.read_bytes() + Path(__file__).read_bytes(), _run([command[0], "--version"]).encode()
     parts = [sources, version, _processor(), "\0".join(command).encode(), torch.__version__.encode()]
     return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
 
@@ -115,7 +124,8 @@ def _compile(command: list[str], source: Path, kept: Path) -> None:
         linked.replace(kept)
 
 
-def _run(command: list[str]) -> None:
+def _run(command: list[str]) -> str:
+    """Its standard output."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
     except subprocess.TimeoutExpired as error:
@@ -124,3 +134,4 @@ def _run(command: list[str]) -> None:
         lines = done.stderr.strip().splitlines() or [f"exit {done.returncode}"]
         told = next((line for line in lines if "error" in line.lower()), lines[0])
         raise NotCompiled(f"{command[0]} failed: {told.strip()}")
+    return done.stdout
