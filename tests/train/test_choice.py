@@ -77,19 +77,6 @@ def test_a_real_trial() -> None:
     assert str(trials[1]) == "bfloat16, 1 thread, channels-last"
 
 
-def test_a_compiler_that_fails_is_said_and_done_without(monkeypatch: pytest.MonkeyPatch) -> None:
-    def timed(build: Any, split: Split, settings: Any) -> Trial:
-        if settings.compile:
-            raise RuntimeError("InductorError: /bin/false failed\nand much more")
-        return Trial(*key_of(settings), 1.0)
-
-    monkeypatch.setattr(choice, "_timed", timed)
-    said: list[str] = []
-    settings, _ = fastest(net, SPLIT, replace(SETTINGS, epochs=1000), ALL, said.append)
-    assert not settings.compile
-    assert said == ["torch.compile does not work here (InductorError: /bin/false failed): training without it"]
-
-
 FUSED = ("float32", 2, "channels_last", True, False)
 ONE_WAY = replace(ALL, dtypes=("float32",), threads=(2,), layouts=("channels_last",), fused=(False, True))
 
@@ -108,17 +95,32 @@ def test_our_own_kernels_want_channels_last(monkeypatch: pytest.MonkeyPatch) -> 
     assert chosen(replace(ONE_WAY, layouts=("contiguous",), compile=(False,))) == (plain, 1)
 
 
-def test_kernels_that_cannot_be_compiled_are_said_and_done_without(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("name", "error", "said"),
+    [
+        (
+            "compile",
+            RuntimeError("InductorError: /bin/false failed\nand much more"),
+            "torch.compile does not work here (InductorError: /bin/false failed): training without it",
+        ),
+        (
+            "fused",
+            NotCompiled("there is no C++ compiler; install one, such as g++"),
+            "our own training kernels do not work here (there is no C++ compiler; install one, such as g++): training "
+            "without them",
+        ),
+    ],
+)
+def test_what_cannot_be_compiled_is_said_and_done_without(
+    name: str, error: Exception, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def timed(build: Any, split: Split, settings: Any) -> Trial:
-        if settings.fused:
-            raise NotCompiled("there is no C++ compiler; install one, such as g++")
+        if getattr(settings, name):
+            raise error
         return Trial(*key_of(settings), 1.0)
 
     monkeypatch.setattr(choice, "_timed", timed)
-    said: list[str] = []
-    settings, _ = fastest(net, SPLIT, SETTINGS, replace(ONE_WAY, compile=(False,)), said.append)
-    assert not settings.fused
-    assert said == [
-        "our own training kernels do not work here (there is no C++ compiler; install one, such as g++): training "
-        "without them"
-    ]
+    heard: list[str] = []
+    settings, _ = fastest(net, SPLIT, replace(SETTINGS, epochs=1000), replace(ALL, fused=(False, True)), heard.append)
+    assert not getattr(settings, name)
+    assert heard == [said]

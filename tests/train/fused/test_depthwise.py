@@ -13,25 +13,14 @@ from torch import Tensor
 from edgecnn.geometry import Margins
 from edgecnn.nn import blocks
 from edgecnn.train.fused.depthwise import BY_KERNELS, can_be
+from tests.train.fused.compared import off, pictures, same_on_all_threads
 
 ROUNDING = {torch.float32: 1e-5, torch.bfloat16: 2**-8}
-
-
-def pictures(shape: tuple[int, ...], dtype: torch.dtype, seed: int = 0) -> Tensor:
-    values = torch.randn(shape, generator=torch.Generator().manual_seed(seed))
-    return values.to(dtype).contiguous(memory_format=torch.channels_last)
 
 
 def conv_of(channels: int, kernel: int, stride: int, margins: Margins) -> blocks.Conv2d:
     torch.manual_seed(0)
     return blocks.Conv2d(channels, channels, (kernel, kernel), (stride, stride), margins, groups=channels, bias=False)
-
-
-def off(ours: Tensor | None, true: Tensor | None) -> float:
-    assert ours is not None
-    assert true is not None
-    ours, true = ours.detach().double(), true.detach().double()
-    return float((ours - true).abs().max() / true.abs().max().clamp(min=1e-6))
 
 
 @given(
@@ -71,22 +60,14 @@ def test_it_is_a_convolution(
 
 
 def test_any_number_of_threads_gives_the_same_bits() -> None:
-    found = []
-    threads = torch.get_num_threads()
-    try:
-        for count in (1, 2, 3):
-            torch.set_num_threads(count)
-            conv = conv_of(32, 3, 1, Margins(1, 1, 1, 1))
-            conv.__class__ = BY_KERNELS[type(conv)]
-            images = pictures((70, 32, 6, 6), torch.float32).requires_grad_()
-            conv(images).backward(pictures((70, 32, 6, 6), torch.float32, seed=1))
-            assert images.grad is not None
-            assert conv.weight.grad is not None
-            found.append((images.grad, conv.weight.grad))
-    finally:
-        torch.set_num_threads(threads)
-    for one in found[1:]:
-        assert all(torch.equal(mine, first) for mine, first in zip(one, found[0], strict=True))
+    def work() -> tuple[Tensor | None, ...]:
+        conv = conv_of(32, 3, 1, Margins(1, 1, 1, 1))
+        conv.__class__ = BY_KERNELS[type(conv)]
+        images = pictures((70, 32, 6, 6), torch.float32).requires_grad_()
+        conv(images).backward(pictures((70, 32, 6, 6), torch.float32, seed=1))
+        return images.grad, conv.weight.grad
+
+    assert same_on_all_threads(work)
 
 
 @pytest.mark.parametrize("stride", [1, 2])

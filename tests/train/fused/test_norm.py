@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from edgecnn.train.fused.norm import BatchNormActivation, Limits, can_be
+from tests.train.fused.compared import off, pictures, same_on_all_threads
 
 ROUNDING = {torch.float32: 2e-5, torch.bfloat16: 2**-8}
 """How far a value may be off, as a share of the largest."""
@@ -31,20 +32,10 @@ def norm_of(channels: int, limits: Limits, seed: int = 0) -> BatchNormActivation
     return norm
 
 
-def pictures(shape: tuple[int, ...], dtype: torch.dtype, seed: int = 0, away: float = 1.0) -> Tensor:
-    values = torch.randn(shape, generator=torch.Generator().manual_seed(seed)) * 2 + away
-    return values.to(dtype).contiguous(memory_format=torch.channels_last)
-
-
 def by_torch(norm: nn.BatchNorm2d, images: Tensor, limits: Limits) -> Tensor:
     return functional.batch_norm(
         images, norm.running_mean, norm.running_var, norm.weight, norm.bias, True, norm.momentum or 0.0, norm.eps
     ).clamp(*limits)
-
-
-def off(ours: Tensor, true: Tensor) -> float:
-    ours, true = ours.detach().double(), true.detach().double()
-    return float((ours - true).abs().max() / true.abs().max().clamp(min=1e-6))
 
 
 @given(
@@ -95,20 +86,12 @@ def near_a_bend(values: Tensor, limits: Limits) -> Tensor:
 
 
 def test_any_number_of_threads_gives_the_same_bits() -> None:
-    found = []
-    threads = torch.get_num_threads()
-    try:
-        for count in (1, 2, 3):
-            torch.set_num_threads(count)
-            norm, images = norm_of(48, (0.0, 6.0)), pictures((32, 48, 7, 7), torch.bfloat16).requires_grad_()
-            norm(images).backward(pictures((32, 48, 7, 7), torch.bfloat16, seed=1))
-            assert images.grad is not None
-            assert norm.weight.grad is not None
-            found.append((images.grad.clone(), norm.weight.grad.clone(), norm.running_var))
-    finally:
-        torch.set_num_threads(threads)
-    for one in found[1:]:
-        assert all(torch.equal(mine, first) for mine, first in zip(one, found[0], strict=True))
+    def work() -> tuple[Tensor | None, ...]:
+        norm, images = norm_of(48, (0.0, 6.0)), pictures((32, 48, 7, 7), torch.bfloat16).requires_grad_()
+        norm(images).backward(pictures((32, 48, 7, 7), torch.bfloat16, seed=1))
+        return images.grad, norm.weight.grad, norm.running_var
+
+    assert same_on_all_threads(work)
 
 
 @pytest.mark.parametrize("bad", [float("nan"), inf])
