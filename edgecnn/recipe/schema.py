@@ -145,6 +145,7 @@ class Train(Section):
     lr0: Annotated[float, Field(gt=0.0, le=100.0)] = 0.2
     momentum: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.9
     weight_decay: Annotated[float, Field(ge=0.0, le=1.0)] = 5e-4
+    weight_decay_on: Literal["weights", "all"] = "weights"  # all: norms and biases too
     schedule: Literal["cosine", "one_cycle"] = "cosine"
     warmup_epochs: Annotated[float, Field(ge=0.0)] | None = None
     label_smoothing: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.05

@@ -13,11 +13,12 @@ Groups = list[dict[str, object]]
 
 
 def optimizer_of(model: nn.Module, settings: Settings) -> torch.optim.Optimizer:
-    """The optimizer asked for, of what learns; weight decay on weights of layers, not on norms and biases."""
+    """The optimizer asked for, of what learns; weight decay on weights of layers, on norms and biases only if asked."""
     parameters = [p for p in model.parameters() if p.requires_grad]
+    others = settings.weight_decay if settings.weight_decay_on == "all" else 0.0
     groups: Groups = [
         {"params": [p for p in parameters if p.dim() > 1], "weight_decay": settings.weight_decay},
-        {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},
+        {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": others},
     ]
     return OPTIMIZERS[settings.optimizer](groups, settings)
 

@@ -12,7 +12,7 @@ class Settings:
     lr0 is the highest learning rate, `ema` the decay of the weights' moving average and `clip_norm` the largest norm
     of a step's gradient; `patience` counts epochs without a better validation accuracy; `freeze` says which layers
     don't learn (train/freeze.py). None: not asked for. `keep` is the epoch that becomes the best checkpoint: best
-    (by validation accuracy) or last.
+    (by validation accuracy) or last. `weight_decay_on`: weights, or all, which is norms and biases too.
     """
 
     epochs: int
@@ -37,6 +37,7 @@ class Settings:
     freeze: int | str | None = None
     keep: str = "best"
     fused: bool = False
+    weight_decay_on: str = "weights"
 
 
 @dataclass(frozen=True)

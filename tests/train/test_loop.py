@@ -35,7 +35,7 @@ def test_normalise() -> None:
     assert ends.tolist() == [-1.0, 0.0, 127 / 128]
 
 
-def plain_epochs(model: torch.nn.Module, epochs: int) -> list[float]:
+def plain_epochs(model: torch.nn.Module, epochs: int, decayed: str = "weights") -> list[float]:
     """SGD with Nesterov momentum (Sutskever et al. 2013, in torch's form), label smoothing and decay, written out."""
     loader = Loader(some(0, 300), 10, SETTINGS.augment, torch.device("cpu"))
     momenta: dict[str, torch.Tensor] = {}
@@ -56,18 +56,19 @@ def plain_epochs(model: torch.nn.Module, epochs: int) -> list[float]:
             for (name, weight), slope in zip(
                 named.items(), torch.autograd.grad(loss, list(named.values())), strict=True
             ):
-                slope = slope + SETTINGS.weight_decay * weight.detach() * (weight.dim() > 1)
+                slope = slope + SETTINGS.weight_decay * weight.detach() * (weight.dim() > 1 or decayed == "all")
                 momenta[name] = slope if name not in momenta else SETTINGS.momentum * momenta[name] + slope
                 weight.data -= lr * (slope + SETTINGS.momentum * momenta[name])
         means.append(float(np.mean(losses)))
     return means
 
 
-def test_two_epochs_equal_a_plain_loop(tmp_path: Path) -> None:
+@pytest.mark.parametrize("decayed", ["weights", "all"])
+def test_two_epochs_equal_a_plain_loop(tmp_path: Path, decayed: str) -> None:
     model = net()
     by_hand = copy.deepcopy(model)
-    losses = plain_epochs(by_hand, 2)
-    epochs = trainer(tmp_path, model).run()
+    losses = plain_epochs(by_hand, 2, decayed)
+    epochs = trainer(tmp_path, model, weight_decay_on=decayed).run()
     for expected in losses:
         assert next(epochs).train_loss == pytest.approx(expected, rel=1e-5)
     for (name, found), expected_weight in zip(model.named_parameters(), by_hand.parameters(), strict=True):
@@ -76,12 +77,13 @@ def test_two_epochs_equal_a_plain_loop(tmp_path: Path) -> None:
         assert torch.allclose(value, expected_value, rtol=1e-4, atol=1e-5), name
 
 
-def test_the_plain_loop_would_notice_a_difference(tmp_path: Path) -> None:
+@pytest.mark.parametrize("changed", [{"weight_decay": 1.1e-3}, {"weight_decay_on": "all"}])
+def test_the_plain_loop_would_notice_a_difference(tmp_path: Path, changed: dict[str, Any]) -> None:
     """The comparison is not blind: a decay a tenth larger, or on biases too, is seen."""
     model = net()
     by_hand = copy.deepcopy(model)
     plain_epochs(by_hand, 1)
-    next(trainer(tmp_path, model, weight_decay=1.1e-3).run())
+    next(trainer(tmp_path, model, **changed).run())
     pairs = zip(model.parameters(), by_hand.parameters(), strict=True)
     assert not all(torch.allclose(found, expected, rtol=1e-4, atol=1e-5) for found, expected in pairs)
 
