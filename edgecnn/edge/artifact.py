@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecnn.edge import pixels
+from edgecnn.edge.rounding import nearest_points
 from edgecnn.edge.runtimes import Session, find_runtime, runtime_for, usual_runtimes
 from edgecnn.errors import UnusableFile, UsageError
 from edgecnn.metrics import softmax
@@ -50,7 +51,8 @@ def image_input(name: str, size: tuple[int, int], channels: int, resize: str) ->
 class ClassOutput:
     """What the model gives: one value a class; `kind` is logits or probabilities.
 
-    With scale and zero point a value means scale * (value - zero_point); without, it is float32.
+    With scale and zero point an integer means scale * (integer - zero_point), and a float32 is such a value already;
+    without, it is float32 on no grid.
     """
 
     name: str
@@ -124,9 +126,16 @@ class Artifact:
     def values(self, raw: Array) -> Array:
         """The file's own values as float32."""
         output = self.manifest.output
-        if output.scale is None or output.zero_point is None:
+        if raw.dtype.kind == "f" or output.scale is None or output.zero_point is None:
             return raw.astype(np.float32)
         return np.asarray((raw.astype(np.float32) - output.zero_point) * np.float32(output.scale))
+
+    def points(self, raw: Array) -> Array:
+        """An int8 file's own values as uint8 on its grid: themselves, but where it answers in floats; others as is."""
+        output = self.manifest.output
+        if raw.dtype.kind != "f" or output.scale is None or output.zero_point is None:
+            return raw
+        return nearest_points(raw, output.scale, output.zero_point)
 
     def probabilities(self, image: Array) -> Array:
         """A picture of any size, uint8 [H, W, 3] RGB -> float32 [K]."""

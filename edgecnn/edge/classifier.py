@@ -16,6 +16,7 @@ import numpy as np
 
 from edgecnn.edge.child import alive
 from edgecnn.edge.pixels import CHANNELS
+from edgecnn.edge.rounding import nearest_points
 from edgecnn.edge.runtimes import Array, Port, Session, find_runtime
 from edgecnn.errors import UnusableFile, UsageError, blaming
 from edgecnn.records import from_json, to_json
@@ -76,9 +77,7 @@ class PictureInput:
         if self.dtype in FLOATS:
             return np.asarray(values, self.dtype)
         assert self.scale is not None, "whole numbers are normalised only where they have a scale"
-        points = np.rint(values / self.scale) + (self.zero_point or 0)
-        info = np.iinfo(self.dtype)
-        return np.asarray(np.clip(points, info.min, info.max), self.dtype)
+        return nearest_points(values, self.scale, self.zero_point or 0, self.dtype)
 
 
 @dataclass(frozen=True)

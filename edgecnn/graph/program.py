@@ -100,6 +100,8 @@ class Program:
     image: Tensor
     ops: tuple[Op, ...]
     output: Tensor
+    float_answers: bool = False
+    """Whether the output is dequantized: float32 values on its grid."""
 
     @property
     def pixels(self) -> Grid:
@@ -155,7 +157,9 @@ class _Reader:
                 self._shuffle(node)
             else:
                 self._operation(node)
-        return Program(image, tuple(self.ops), self.tensors[self.graph.outputs[0].name])
+        (answer,) = self.graph.outputs
+        output = self.tensors[answer.name]
+        return Program(image, tuple(self.ops), output, output.grid is not None and answer.dtype == TensorProto.FLOAT)
 
     def _front(self) -> Tensor:
         (image,) = self.graph.inputs

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from edgecnn.quantize.answers import ANSWERS, float_answers
 from edgecnn.quantize.class_map import quantized_map
 from edgecnn.quantize.qdq import quantize
 from edgecnn.quantize.saturation import PairSums, pair_sums
 from edgecnn.quantize.tensorrt import UNTESTED, broken_rules
 
-__all__ = ["UNTESTED", "PairSums", "broken_rules", "pair_sums", "quantize", "quantized_map"]
+__all__ = [
+    "ANSWERS",
+    "UNTESTED",
+    "PairSums",
+    "broken_rules",
+    "float_answers",
+    "pair_sums",
+    "quantize",
+    "quantized_map",
+]

@@ -207,6 +207,7 @@ class Export(Section):
     targets: Annotated[tuple[Target, ...], Field(min_length=1)] = ("tflite", "onnx", "openvino")
     precisions: Annotated[tuple[Precision, ...], Field(min_length=1)] = ("fp32", "int8")
     output: Literal["logits", "probabilities"] = "logits"
+    answers: Literal["uint8", "float32"] = "uint8"  # of int8 files; fp32 and fp16 files answer in float32
     heatmap: bool = False  # the map form beside each artifact, for `camera --heatmap`
 
 

@@ -23,7 +23,7 @@ from edgecnn.graph.fits import check_values_fit
 from edgecnn.graph.half import halved
 from edgecnn.graph.program import Grid, read_program
 from edgecnn.graph.reference import Reference
-from edgecnn.quantize import broken_rules, quantize
+from edgecnn.quantize import broken_rules, float_answers, quantize
 from edgecnn.records import sha256, sha256_file, write_json, write_whole
 from edgecnn.verbs.class_maps import FAR, class_map_record, map_graphs
 from edgecnn.verbs.folders import EXPORT, Export
@@ -67,14 +67,16 @@ class Writer:
         maps: Sequence[Pair | None] = (),
         activations: str = "asymmetric",
         half: bool = False,
+        answers: str = "uint8",
     ) -> None:
         """Decide int8, where it is asked for, and write the graphs and the reference. maps: the sizes of pictures to
-        make map forms for, None being the classifier's own; UsageError for a network without one,
+        make map forms for, None being the classifier's own; answers: what int8 files give, the graphs always giving
+        uint8. UsageError for a network without a map form,
         EdgecnnError for symmetric activations that break TensorRT's rules, UnusableFile for weights or values
         that float16 can't hold where `half` is.
         """
         self.folder, self.network = folder, network
-        self.weights_bits, self.activations = weights_bits, activations
+        self.weights_bits, self.activations, self.answers = weights_bits, activations, answers
         network.check_graph()
         self.graphs: dict[str, Graph] = {"fp32": network.fp32}
         if int8:
@@ -124,7 +126,8 @@ class Writer:
         network = self.network
         form, grid = formats.find_format(target), read_program(graph).output.grid
         folder.mkdir(parents=True)
-        form.write(graph, folder, _details(network, grid, kind))
+        dequantized = self.answers == "float32" and grid is not None
+        form.write(float_answers(graph) if dequantized else graph, folder, _details(network, grid, kind))
         return Manifest(
             name=network.name,
             target=target,
@@ -135,7 +138,7 @@ class Writer:
             sha256=sha256_file(folder / form.model),
             companions={name: sha256_file(folder / name) for name in form.companions},
             input=replace(network.input, height=graph.inputs[0].shape[1], width=graph.inputs[0].shape[2]),
-            output=_class_output(graph, kind, grid),
+            output=_class_output(graph, kind, grid, dequantized),
             labels=network.labels,
             parents={**network.parents, f"{precision}.onnx": self.hashes[f"{precision}.onnx"]},
             versions={
@@ -172,11 +175,11 @@ class Writer:
         write_json(self.folder / EXPORT, record)
 
 
-def _class_output(graph: Graph, kind: str, grid: Grid | None) -> ClassOutput:
+def _class_output(graph: Graph, kind: str, grid: Grid | None, dequantized: bool) -> ClassOutput:
     name = graph.outputs[0].name
     if grid is None:
         return ClassOutput(name, kind, "float32", None, None)
-    return ClassOutput(name, kind, "uint8", grid.scale, grid.zero_point)
+    return ClassOutput(name, kind, "float32" if dequantized else "uint8", grid.scale, grid.zero_point)
 
 
 def _details(network: Network, grid: Grid | None, kind: str) -> dict[str, str]:
@@ -201,16 +204,16 @@ def check_rules(graph: Graph) -> None:
 def check_claims(opened: Artifact, images: Array, expected: Array) -> Array:
     """The artifact's answers, after making sure of their type, shape and values; EdgecnnError where it is not so.
 
-    expected: the reference's answers to `images`, in the same type.
+    expected: the reference's answers to `images`; of an int8 graph uint8, also where the file answers in floats.
     """
     raw = opened.raw(images)
-    what = f"{opened.manifest.target} {opened.manifest.precision}"
-    if raw.dtype != expected.dtype or raw.shape != expected.shape:
+    what, claimed = f"{opened.manifest.target} {opened.manifest.precision}", opened.manifest.output.dtype
+    if raw.dtype != claimed or raw.shape != expected.shape:
         raise EdgecnnError(
-            f"the {what} file gives {raw.dtype} {list(raw.shape)} instead of {expected.dtype} {list(expected.shape)}"
+            f"the {what} file gives {raw.dtype} {list(raw.shape)} instead of {claimed} {list(expected.shape)}"
         )
     if opened.manifest.output.scale is None:
         check_float(raw, expected, f"the {what} file", TOLERANCES[opened.manifest.precision])
-    elif np.median(np.abs(raw.astype(int) - expected.astype(int))) > max(1.0, FAR * np.ptp(expected)):
+    elif np.median(np.abs(opened.points(raw).astype(int) - expected.astype(int))) > max(1.0, FAR * np.ptp(expected)):
         raise EdgecnnError(f"the {what} file's answers lie far from the reference's in most places")
     return raw

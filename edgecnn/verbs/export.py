@@ -13,7 +13,7 @@ from edgecnn import formats
 from edgecnn.edge.machine import instruction_sets
 from edgecnn.edge.runtimes import runtime_for
 from edgecnn.errors import UsageError
-from edgecnn.quantize import UNTESTED, PairSums, pair_sums
+from edgecnn.quantize import ANSWERS, UNTESTED, PairSums, pair_sums
 from edgecnn.recipe import load_recipe
 from edgecnn.records import whole_folder
 from edgecnn.verbs.artifacts import Exported, Writer, exported
@@ -70,6 +70,7 @@ class _Plan:
     network: Callable[[], Network]
     weights_bits: int = 8
     activations: str = "asymmetric"
+    answers: str = "uint8"
     heatmap: bool = False
     map_size: tuple[int, int] | None = None
 
@@ -84,6 +85,7 @@ def export(
     fp16: bool = False,
     weights_bits: int | None = None,
     activations: str | None = None,
+    answers: str | None = None,
     heatmap: bool | None = None,
     map_size: int | tuple[int, int] | None = None,
     out: Path | str | None = None,
@@ -101,10 +103,11 @@ def export(
 
     Targets and precisions (`int8`, `fp32`, `fp16`, or by name) replace the recipe's; without a recipe fp32, int8.
     weights_bits replaces the recipe's too, or 8; with 7, no sum saturates on x86 machines without VNNI. activations,
-    too, or asymmetric; symmetric ones have zero point 0, which TensorRT wants. heatmap, too: beside each artifact its
-    map form, which says where a class is seen; and for pictures of `map_size` (height, width). What follows data_dir is
-    for networks from elsewhere only: a run's recipe says it. Calibration is uint8 [N, H, W, C] or a folder; mean and
-    std are for pixels from 0 to 1. Only train and val pictures are opened. The folder appears whole or not at all.
+    too, or asymmetric; symmetric ones have zero point 0, which TensorRT wants. answers, too, or uint8: what int8 files
+    give, or float32, the same values dequantized in the file. heatmap, too: beside each artifact its map form, which
+    says where a class is seen; and for pictures of `map_size` (height, width). What follows data_dir is for networks
+    from elsewhere only: a run's recipe says it. Calibration is uint8 [N, H, W, C] or a folder; mean and std are for
+    pixels from 0 to 1. Only train and val pictures are opened. The folder appears whole or not at all.
     Raises UnusableFile, UsageError, MissingExtra, OutOfResources.
     """
     started = time.perf_counter()
@@ -112,7 +115,7 @@ def export(
     told = Told(calibration, mean, std, size, labels, resize, name)
     asked = tuple(precisions or [name for name, wanted in (("fp32", fp32), ("fp16", fp16), ("int8", int8)) if wanted])
     plan = _plan(source, told, tuple(targets or ()), asked, Path(out) if out is not None else None, data_dir, message)
-    plan = _decided(plan, weights_bits=weights_bits, activations=activations, heatmap=heatmap)
+    plan = _decided(plan, weights_bits=weights_bits, activations=activations, answers=answers, heatmap=heatmap)
     plan = replace(plan, map_size=(map_size, map_size) if isinstance(map_size, int) else map_size)
     _check(plan)
     writer = _write(plan, message)
@@ -127,9 +130,11 @@ def export(
 def _decided(plan: _Plan, **given: Any) -> _Plan:
     """A plan with what was given instead of the recipe's; UsageError for what is int8's where none is asked for."""
     known = {name: value for name, value in given.items() if value is not None}
-    for name in ("weights_bits", "activations"):
+    for name in ("weights_bits", "activations", "answers"):
         if name in known and "int8" not in plan.precisions:
             raise UsageError(f"{name} is for int8 files, and none is asked for")
+    if known.get("answers", "uint8") not in ANSWERS:
+        raise UsageError(f"int8 files answer in {' or '.join(ANSWERS)}, not {known['answers']}")
     return replace(plan, **known)
 
 
@@ -148,7 +153,7 @@ def _write(plan: _Plan, message: Callable[[str], None]) -> Writer:
         int8 = "int8" in plan.precisions
         half = "fp16" in plan.precisions
         maps = [size for size, wanted in ((None, plan.heatmap), (plan.map_size, plan.map_size)) if wanted]
-        writer = Writer(made, network, int8, plan.weights_bits, maps, plan.activations, half)
+        writer = Writer(made, network, int8, plan.weights_bits, maps, plan.activations, half, plan.answers)
         for target in plan.targets:
             for precision in plan.precisions:
                 message(f"writing {target} {precision}")
@@ -204,6 +209,7 @@ def _plan(
         lambda: network_of_run(run, data_dir, message, made),
         recipe.quantize.weights_bits,
         recipe.quantize.activations,
+        recipe.export.answers,
         recipe.export.heatmap or recipe.model.fully_convolutional,
     )
 

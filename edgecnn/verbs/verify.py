@@ -189,7 +189,7 @@ class _Verification:
             return
         self.logits[name] = opened.values(raw)
         if manifest.precision == "int8":
-            self.raw[name] = raw
+            self.raw[name] = opened.points(raw)
         else:
             self._float_artifact(name, TOLERANCES[manifest.precision])
 

@@ -20,9 +20,10 @@ from edgecnn.edge.artifact import Artifact
 from edgecnn.formats import Details, find_format, labels_of, labels_text
 from edgecnn.formats.tflite.builder import AlignedBuffer, pack, schema
 from edgecnn.formats.tflite.metadata import with_labels
-from edgecnn.graph.edit import Array, from_onnx
+from edgecnn.graph.edit import Array, Graph, from_onnx
 from edgecnn.metrics import softmax
 from edgecnn.packaged import find_model
+from edgecnn.quantize import float_answers
 from tests.environments import make_environment, run_script
 from tests.formats.test_details import float_input
 from tests.graph.small_nets import Net
@@ -145,12 +146,23 @@ def packaged(model: str, name: str) -> Artifact:
     return artifact.load(folder / name)
 
 
+def graph_of(model: str, precision: str) -> Graph:
+    source = find_model(model)
+    assert source is not None
+    return from_onnx(onnx.load(source / f"{precision}.onnx"))
+
+
 def rewritten(precision: str, target: str, folder: Path, details: Details) -> Path:
     """cifar10-ds as a file that says something else about itself."""
-    source = find_model("cifar10-ds")
-    assert source is not None
     form = find_format(target)
-    form.write(from_onnx(onnx.load(source / f"{precision}.onnx")), folder, details)
+    form.write(graph_of("cifar10-ds", precision), folder, details)
+    return folder / form.model
+
+
+def with_float_answers(model: str, target: str, folder: Path, details: Details) -> Path:
+    """A packaged model's int8 file as `export --answers float32` writes it."""
+    form = find_format(target)
+    form.write(float_answers(graph_of(model, "int8")), folder, details)
     return folder / form.model
 
 
@@ -171,6 +183,14 @@ def assert_same_scores(theirs: Any, ours: Artifact, pictures: Array) -> None:
         scores = {name: score for _, name, score in answers}
         assert np.abs([scores[label] for label in labels] - row).max() <= tolerance
         assert row.max() - row[labels.index(answers[0][1])] <= 2 * tolerance, "the first is ours"
+
+
+def test_mediapipe_runs_int8_files_that_answer_in_floats(
+    mediapipe: Path, pictures: Array, pictures_file: Path, tmp_path: Path
+) -> None:
+    ours = packaged("cifar10-ds", "tflite-int8")
+    model = with_float_answers("cifar10-ds", "tflite", tmp_path, {"labels": labels_text(ours.manifest.labels)})
+    assert_same_scores(run_script(mediapipe, MEDIAPIPE, model, pictures_file), ours, pictures)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
@@ -242,7 +262,7 @@ def test_we_read_metadata_of_mediapipe_s_schema(mediapipe: Path, tmp_path: Path)
 
 
 def assert_same_tops(theirs: Any, ours: Artifact, pictures: Array) -> None:
-    """The top label and its probability, of a float file."""
+    """The top label and its probability."""
     probabilities = softmax(ours.values(ours.raw(pictures)))
     for (index, name, confidence), row in zip(theirs, probabilities, strict=True):
         assert name == ours.manifest.labels[index]
@@ -277,6 +297,19 @@ def test_model_api_shows_planted_faults(model_api: Path, pictures: Array, pictur
     model.write_text(text.replace('<reverse_input_channels value="YES" />', ""), "utf-8")
     with pytest.raises(AssertionError):
         assert_same_tops(run_script(model_api, MODEL_API, model, pictures_file), ours, pictures)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_model_api_runs_int8_files_that_answer_in_floats(
+    model_api: Path, model: str, pictures: Array, pictures_file: Path, tmp_path: Path
+) -> None:
+    ours = packaged(model, "openvino-int8")
+    told = {"labels": labels_text(ours.manifest.labels), "resize": "crop"}
+    theirs = run_script(model_api, MODEL_API, with_float_answers(model, "openvino", tmp_path, told), pictures_file)
+    assert_same_tops(theirs, ours, pictures)
+    planted = with_float_answers(model, "openvino", tmp_path, shuffled(ours.manifest.labels))
+    with pytest.raises(AssertionError):
+        assert_same_tops(run_script(model_api, MODEL_API, planted, pictures_file), ours, pictures)
 
 
 def test_model_api_refuses_uint8_answers_instead_of_misreading_them(model_api: Path, pictures_file: Path) -> None:

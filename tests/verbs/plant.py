@@ -140,7 +140,7 @@ def _openvino_scale(nodes: Any, layer: str) -> None:
 
 
 def _openvino_zero_point(nodes: Any, layer: str) -> None:
-    quantize = nodes[f"{layer}.dq"]
+    quantize = nodes.get(f"{layer}.dq") or nodes[layer]
     assert quantize.get_type_name() == "FakeQuantize"
     low, high = (quantize.input_value(i).get_node().get_data() for i in (1, 2))
     step = (high - low) / 255

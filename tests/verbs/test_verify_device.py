@@ -63,6 +63,22 @@ def test_only_the_engines_asked_for_run_over_there(export: Path, capsys: pytest.
     assert "--runtime is for --device" in capsys.readouterr().err
 
 
+def test_int8_files_that_answer_in_floats_are_held_to_steps(export: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    floats = export.parent / "floats"
+    told = {"input_size": 32, "calibration": IMAGES, "mean": (0.5,) * 3, "std": (0.25,) * 3, "out": floats}
+    edgecnn.export(small_net(), int8=True, answers="float32", targets=["tflite", "onnx"], **told)
+    found = verify_on_device(floats, "loop", IMAGES, sample=10)
+    assert found.passed, found.failures
+    assert found.float_parity == ()
+    assert {pair.max_steps for pair in found.parity} == {0}
+    assert {kept.exact for kept in found.golden} == {1.0}
+    scale = edgecnn.load(floats / "onnx-int8").manifest.output.scale
+    assert scale is not None
+    honest = Worker.classify
+    monkeypatch.setattr(Worker, "classify", lambda *given: honest(*given) + np.float32(3 * scale))
+    assert {pair.max_steps for pair in verify_on_device(floats, "loop", IMAGES, sample=10).parity} == {3}
+
+
 def test_fp16_files_are_held_to_their_own_tolerance(export: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Answers may lie apart by rounding to float16, which would be far too much in fp32."""
     half = export.parent / "half"

@@ -140,6 +140,11 @@ def evaluate(
     help="symmetric: int8 with zero points 0, as TensorRT wants them (default: the recipe's).",
 )
 @click.option(
+    "--answers",
+    type=click.Choice(["uint8", "float32"]),
+    help="float32: int8 files dequantize their answers, for OpenVINO Model API and others (default: the recipe's).",
+)
+@click.option(
     "--heatmap/--no-heatmap",
     default=None,
     help="Beside each file its map form, for camera --heatmap (default: the recipe's).",
@@ -168,6 +173,7 @@ def export(
     fp16: bool,
     weights_bits: int | None,
     activations: str | None,
+    answers: str | None,
     heatmap: bool | None,
     map_size: tuple[int, int] | None,
     out: Path | None,
@@ -199,6 +205,7 @@ def export(
         precisions=precisions,
         weights_bits=weights_bits,
         activations=activations,
+        answers=answers,
         heatmap=heatmap,
         map_size=map_size,
         out=out,

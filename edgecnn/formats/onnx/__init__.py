@@ -8,6 +8,7 @@ from pathlib import Path
 import onnx
 from google.protobuf.message import DecodeError
 
+from edgecnn.edge.rounding import nearest_points
 from edgecnn.errors import UnusableFile, UsageError
 from edgecnn.formats import Array, Details
 from edgecnn.formats.onnx.metadata import describe, read_details
@@ -60,7 +61,9 @@ class OnnxFormat:
         return shifted(values) if tensor.signed else values
 
     def decode(self, tensor: Tensor, values: Array) -> Array:
-        """As they are; uint8 where the graph has int8."""
+        """As they are; uint8 where the graph has int8, or where a file answers in floats on a grid."""
+        if tensor.grid is not None and values.dtype.kind == "f":
+            return nearest_points(values, tensor.grid.scale, tensor.grid.zero_point)
         return shifted(values) if tensor.signed else values
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from edgecnn.edge.rounding import nearest_points
 from edgecnn.edge.runtimes.openvino import library
 from edgecnn.errors import OutOfResources, UnusableFile
 from edgecnn.formats import Array, Details
@@ -123,8 +124,7 @@ class OpenVINOFormat:
         """float32 on the grid back to the grid's points; logits are uint8 already."""
         if tensor.grid is None or values.dtype == np.uint8:
             return values
-        points = np.rint(values / tensor.grid.scale) + tensor.grid.zero_point
-        return np.asarray(np.clip(points, 0, 255), np.uint8)
+        return nearest_points(values, tensor.grid.scale, tensor.grid.zero_point)
 
 
 def tensor_name(tensor: Tensor) -> str:

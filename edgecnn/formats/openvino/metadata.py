@@ -42,7 +42,7 @@ def model_info(details: Details, float_answers: bool, channels: int = 3) -> dict
     grey ones have nothing to reverse.
 
     Model API takes the softmax of logits itself, in their own type: of uint8 it makes nan and a wrong label. So a file
-    with such answers does not call itself a classifier there, and is refused instead.
+    with such answers does not call itself a classifier there, and is refused instead (`export --answers float32`).
     """
     made = {"reverse_input_channels": "YES"} if channels == 3 else {}
     if float_answers:

@@ -22,7 +22,7 @@ CORE = "/core"
 
 
 def write_program(program: Program, details: Details) -> bytes:
-    """The bytes of a .tflite file: uint8 pixels in; float32 out, or uint8 where the program has grids.
+    """The bytes of a .tflite file: uint8 pixels in; float32 out, or uint8 where the program ends on a grid.
 
     What it says about itself is TFLite metadata, with the labels in an archive behind the model.
 
@@ -53,11 +53,15 @@ def _image(program: Program, builder: Builder) -> int:
 
 
 def _output(program: Program, builder: Builder) -> int:
-    """int8 -> QUANTIZE -> uint8 on the same grid; float32 as it is."""
+    """int8 -> QUANTIZE -> uint8 on the same grid, or -> DEQUANTIZE -> float32; float32 as it is."""
     tensor = program.output
     inside = builder.tensor(tensor)
     if tensor.grid is None:
         return inside
+    if program.float_answers:
+        made = builder.intermediate(LOGITS, nhwc(tensor.shape), None)
+        builder.operator("DEQUANTIZE", 2, [inside], [made], schema.DequantizeOptionsT())
+        return made
     made = builder.pixels(LOGITS, nhwc(tensor.shape), tensor.grid)
     builder.operator("QUANTIZE", 1, [inside], [made], schema.QuantizeOptionsT())
     return made
