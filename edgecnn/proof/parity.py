@@ -134,7 +134,7 @@ def _check_layer(form: Format, model: Path, op: Op, reference: LayerReference, g
     expected = reference.values[op.output.value]
     levels = len(np.unique(expected))
     try:
-        got = _run_alone(form, model, op, reference)
+        got = run_alone(form, model, op, reference)
     except (UnusableFile, ValueError, RuntimeError) as error:
         cause = f"can't be run by itself ({str(error).splitlines()[0]})"
         return LayerCheck(op.name, op.type, None, 1.0, levels, cause)
@@ -177,7 +177,8 @@ def _judge_float(op: Op, got: Array, expected: Array, levels: int) -> LayerCheck
     return LayerCheck(op.name, op.type, apart, float((got != expected).mean()), levels, reason)
 
 
-def _run_alone(form: Format, model: Path, op: Op, reference: LayerReference) -> Array | None:
+def run_alone(form: Format, model: Path, op: Op, reference: LayerReference) -> Array | None:
+    """One layer's values in a file, [N, ...] in the reference's order and type; None where the file has it not."""
     with tempfile.TemporaryDirectory() as folder:
         part = form.cut(model, reference.program, op, Path(folder))
         if part is None:

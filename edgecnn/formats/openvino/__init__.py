@@ -21,6 +21,7 @@ from edgecnn.formats import Array, Details
 from edgecnn.formats.openvino.fusions import keep_as_written
 from edgecnn.formats.openvino.metadata import describe, read_details
 from edgecnn.formats.openvino.read import read
+from edgecnn.formats.openvino.rounding import division, round_before_shifting
 from edgecnn.graph.canonical import IMAGE, IMAGE_SCALE, IMAGE_ZERO
 from edgecnn.graph.edit import Graph, to_onnx
 from edgecnn.graph.half import INNER, is_half, widened
@@ -54,6 +55,7 @@ class OpenVINOFormat:
         if quantized and graph.only_consumer(IMAGE, "DequantizeLinear") is not None:
             _shift_pixels_once(openvino, model)
         keep_as_written(openvino, model)
+        round_before_shifting(openvino, model)
         _name_by_order(model)
         describe(openvino, model, details)
         with tempfile.TemporaryDirectory() as temporary:
@@ -68,7 +70,10 @@ class OpenVINOFormat:
                 write_whole(folder / name, made.with_name(name).read_bytes())
 
     def grids(self, model: Path, program: Program) -> Mapping[str, Grid]:
-        """What the FakeQuantize nodes' input ranges mean: scale (high - low) / 255, zero point -low / scale."""
+        """What the FakeQuantize nodes' input ranges mean: scale (high - low) / 255, zero point -low / scale.
+
+        Of whole numbers the scale is what was divided by in front.
+        """
         outputs = _outputs(_read(model))
         found = {}
         for op in program.ops:
@@ -78,8 +83,8 @@ class OpenVINOFormat:
                 node = node.input_value(0).get_node()
             if node is not None and node.get_type_name() == "FakeQuantize":
                 low, high = (float(node.input_value(i).get_node().get_data().min()) for i in (1, 2))
-                scale = (high - low) / 255.0
-                found[op.name] = Grid(scale, round(-low / scale))
+                step, divided = (high - low) / 255.0, division(node)
+                found[op.name] = Grid(step * (divided[1] if divided else 1.0), round(-low / step))
         return found
 
     def cut(self, model: Path, program: Program, op: Op, folder: Path) -> Path | None:
@@ -145,12 +150,15 @@ def _outputs(model: Any) -> dict[str, Any]:
 
 
 def _parameter(openvino: Any, model: Any, output: Any) -> Any:
-    """A new input in the place of what feeds an output's FakeQuantize; the image's own input as it is."""
+    """A new input in the place of what feeds an output's FakeQuantize, and the division in front of it; the image's own
+    input as it is.
+    """
     node = output.get_node()
     if node.get_type_name() == "Parameter":
         return node
     if node.get_type_name() == "FakeQuantize":
-        output = node.input_value(0)
+        divided = division(node)
+        output = divided[0] if divided else node.input_value(0)
     targets = output.get_target_inputs()
     parameter = openvino.opset8.parameter(output.get_partial_shape(), output.get_element_type())
     for target in targets:

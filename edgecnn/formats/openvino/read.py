@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from edgecnn.formats.openvino.rounding import division
 from edgecnn.graph.listing import Array, Listing, Operation, Quantization, Value, Window, snake
 
 KINDS = {
@@ -94,6 +95,8 @@ class _Reader:
         if kind == "Convert" and first.quantization is not None and _target(node) in ("u8", "i8"):
             return first
         integers = first.dtype in ("int8", "uint8") or (first.dtype == "int32" and first.constant is not None)
+        if kind in ("Multiply", "Round") and _belongs_to_rounding(node):
+            return first
         if kind in ("Subtract", "Multiply") and integers and inputs[1].constant is not None:
             return _dequantized(kind, first, inputs[1].constant)
         if kind == "Reshape" and first.constant is not None:
@@ -172,6 +175,16 @@ class _Reader:
         )
 
 
+def _belongs_to_rounding(node: Any) -> bool:
+    """Whether it is the division or the rounding in front of a FakeQuantize, which stand for themselves nowhere."""
+    takers = [target.get_node() for target in node.output(0).get_target_inputs()]
+    if len(takers) != 1:
+        return False
+    if takers[0].get_type_name() == "FakeQuantize":
+        return division(takers[0]) is not None
+    return takers[0].get_type_name() == "Round" and _belongs_to_rounding(takers[0])
+
+
 def _target(node: Any) -> str:
     return str(node.get_output_element_type(0).get_type_name())
 
@@ -199,6 +212,9 @@ def _grid(node: Any, inputs: list[Value]) -> Quantization | None:
     if levels not in LEVELS or low is None or high is None:
         return None
     low, high = low.ravel().astype(np.float64), high.ravel().astype(np.float64)
+    divided = division(node)
+    scale = divided[1] if divided else 1.0
+    low, high = low * scale, high * scale
     scales = (high - low) / (levels - 1)
     safe = np.where(scales == 0, 1.0, scales)
     if inputs[0].constant is not None:  # weights: around zero, with or without -128
