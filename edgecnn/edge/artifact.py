@@ -105,6 +105,10 @@ class Manifest:
             raise UnusableFile(f"temperature: expected a number over 0, got {self.temperature!r}")
 
 
+OFF_GRID = 1e-3
+"""Of a step: how far floats may lie beside the grid that they are on, by their own rounding."""
+
+
 @dataclass(frozen=True)
 class Prediction:
     """One answer; `probability` in 0..1."""
@@ -136,6 +140,13 @@ class Artifact:
         if raw.dtype.kind != "f" or output.scale is None or output.zero_point is None:
             return raw
         return nearest_points(raw, output.scale, output.zero_point)
+
+    def off_grid(self, raw: Array) -> float:
+        """How far answers lie beside the manifest's grid at most, in steps; 0 for integers and where there is none."""
+        output = self.manifest.output
+        if raw.dtype.kind != "f" or output.scale is None:
+            return 0.0
+        return float(np.abs(raw - self.values(self.points(raw))).max() / output.scale)
 
     def probabilities(self, image: Array) -> Array:
         """A picture of any size, uint8 [H, W, 3] RGB -> float32 [K]."""

@@ -40,7 +40,8 @@ class FloatParity:
 
 @dataclass(frozen=True)
 class Golden:
-    """The pictures that travel with an artifact, and how many of their values are the exported ones to the bit.
+    """The pictures that travel with an artifact, and how many of their values are the exported ones: to the
+    bit, or of an int8 file that answers in floats to the step.
 
     apart: steps for int8, a share of the largest value for floats.
     """

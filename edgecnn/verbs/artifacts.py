@@ -12,7 +12,7 @@ import numpy as np
 from edgecnn import __version__, formats
 from edgecnn.data import fingerprint
 from edgecnn.edge import artifact
-from edgecnn.edge.artifact import Artifact, Calibration, ClassOutput, Manifest
+from edgecnn.edge.artifact import OFF_GRID, Artifact, Calibration, ClassOutput, Manifest
 from edgecnn.edge.camera import heatmap
 from edgecnn.edge.machine import instruction_sets
 from edgecnn.edge.runtimes import runtime_for
@@ -127,7 +127,8 @@ class Writer:
         form, grid = formats.find_format(target), read_program(graph).output.grid
         folder.mkdir(parents=True)
         dequantized = self.answers == "float32" and grid is not None
-        form.write(float_answers(graph) if dequantized else graph, folder, _details(network, grid, kind))
+        details = _details(network, None if dequantized else grid, kind)
+        form.write(float_answers(graph) if dequantized else graph, folder, details)
         return Manifest(
             name=network.name,
             target=target,
@@ -216,4 +217,6 @@ def check_claims(opened: Artifact, images: Array, expected: Array) -> Array:
         check_float(raw, expected, f"the {what} file", TOLERANCES[opened.manifest.precision])
     elif np.median(np.abs(opened.points(raw).astype(int) - expected.astype(int))) > max(1.0, FAR * np.ptp(expected)):
         raise EdgecnnError(f"the {what} file's answers lie far from the reference's in most places")
+    elif opened.off_grid(raw) > OFF_GRID:
+        raise EdgecnnError(f"the {what} file's answers lie beside their grid")
     return raw

@@ -190,6 +190,8 @@ class _Verification:
         self.logits[name] = opened.values(raw)
         if manifest.precision == "int8":
             self.raw[name] = opened.points(raw)
+            if opened.off_grid(raw) > artifact.OFF_GRID:
+                self.failures.append(f"{name}: answers lie {opened.off_grid(raw):.2g} of a step beside their grid")
         else:
             self._float_artifact(name, TOLERANCES[manifest.precision])
 

@@ -126,9 +126,10 @@ def _answered(case: _Case, device: Device, images: Array) -> tuple[Answered, Eng
         parts = [worker.classify(images[i : i + AT_ONCE], AT_ONCE * EACH_S) for i in range(0, len(images), AT_ONCE)]
         golden_there = worker.classify(golden_images, len(golden_images) * EACH_S)
     tolerance = TOLERANCES.get(case.manifest.precision, FLOAT_TOLERANCE)
-    raw = opened.raw(images), np.concatenate(parts), golden, golden_there
-    here, there, golden, golden_there = map(opened.points, raw)
-    return Answered(case.name, here, there, golden, golden_there, tolerance), engine
+    here, there, kept_here, kept_there = map(
+        opened.points, (opened.raw(images), np.concatenate(parts), golden, golden_there)
+    )
+    return Answered(case.name, here, there, kept_here, kept_there, tolerance), engine
 
 
 def _engine_here(case: _Case) -> str | None:

@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from onnx import numpy_helper
 
 from edgecnn.edge import artifact
 from edgecnn.edge.artifact import Artifact
+from edgecnn.formats import find_format
 from edgecnn.graph.edit import from_onnx
 from edgecnn.graph.program import read_program
 from tests.verbs.plant import PLANTERS
@@ -36,6 +38,8 @@ def test_the_same_values_in_floats_and_the_same_proof(small_run: SmallRun) -> No
         integers, floats = opened("uint8", target), opened("float32", target)
         assert (floats.manifest.output.dtype, floats.raw(IMAGES).dtype) == ("float32", np.float32)
         assert floats.manifest.output.scale == integers.manifest.output.scale
+        about = find_format(target).details(floats.folder / floats.manifest.model)
+        assert not {"output_scale", "output_zero_point"} & about.keys(), "they would be obeyed a second time"
         assert np.array_equal(floats.points(floats.raw(IMAGES)), integers.raw(IMAGES))
         assert np.allclose(floats.values(floats.raw(IMAGES)), integers.values(integers.raw(IMAGES)), rtol=1e-5)
 
@@ -53,6 +57,25 @@ def test_a_fault_in_the_last_rounding_is_found(small_run: SmallRun, target: str)
     (report,) = json.loads(left.out)["layers"]
     (wrong,) = [layer for layer in report["layers"] if layer["reason"]]
     assert wrong["layer"] == last
+
+
+@pytest.mark.slow
+def test_answers_beside_their_grid_are_found(small_run: SmallRun) -> None:
+    """The last dequantization's scale alone is wrong, by less than a step: no integer would tell."""
+    assert (
+        edgecnn("export", small_run.run, "--int8", "--target", "onnx", "--answers", "float32", "--out", "p").code == 0
+    )
+    path = Path("p/onnx-int8/model.onnx")
+    model = onnx.load(path)
+    last = next(node for node in model.graph.node if node.output[0] == "logits")
+    scale = next(tensor for tensor in model.graph.initializer if tensor.name == last.input[1])
+    wrong = numpy_helper.from_array(np.float32(numpy_helper.to_array(scale) * 1.005), "wrong")
+    model.graph.initializer.append(wrong)
+    last.input[1] = "wrong"
+    onnx.save(model, path)
+    left = edgecnn("verify", "p")
+    assert left.code == 7
+    assert "of a step beside their grid" in left.err + left.out
 
 
 @pytest.mark.slow

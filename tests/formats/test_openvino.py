@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 from unittest.mock import patch
 
@@ -54,14 +55,14 @@ def test_only_an_int8_file_has_its_pixels_on_a_grid(precision: str, kind: str, t
 # --- rounding before shifting -----------------------------------------------------------------------------------------
 
 
-def bottleneck() -> tuple[Graph, Array]:
+def bottleneck() -> tuple[Net, Array]:
     """A net with a layer whose values go below zero, and pictures on which it has millions of them."""
     net = Net(np.random.default_rng(5), 32, 32)
     narrow = net.conv(net.relu(net.conv("x", "wide", 24), "relu"), "narrow", 24)
     again = net.relu(net.conv(narrow, "again", 24), "relu_again")
     net.dense(net.flatten(net.global_average_pool(again, "pool"), "flat"), "classifier", 4)
     images = np.random.default_rng(6).integers(0, 256, (300, 32, 32, 3), dtype=np.uint8)
-    return quantize(net.canonical(), images[:20]), images
+    return net, images
 
 
 def differing(graph: Graph, images: Array, folder: Path) -> int:
@@ -76,7 +77,8 @@ def differing(graph: Graph, images: Array, folder: Path) -> int:
 
 
 def test_rounding_before_shifting_is_the_references(tmp_path: Path) -> None:
-    graph, images = bottleneck()
+    net, images = bottleneck()
+    graph = quantize(net.canonical(), images[:20])
     with patch.object(openvino, "round_before_shifting", lambda *given: None):
         shifted_first = differing(graph, images, tmp_path / "shifted-first")
     assert differing(graph, images, tmp_path / "rounded-first") <= shifted_first // 3
@@ -84,7 +86,8 @@ def test_rounding_before_shifting_is_the_references(tmp_path: Path) -> None:
 
 
 def test_a_file_says_the_same_grids_either_way(tmp_path: Path) -> None:
-    graph, _ = bottleneck()
+    net, images = bottleneck()
+    graph = quantize(net.canonical(), images[:20])
     form = find_format("openvino")
     form.write(graph, tmp_path / "rounded-first", {})
     with patch.object(openvino, "round_before_shifting", lambda *given: None):
@@ -106,3 +109,73 @@ def test_a_file_says_the_same_grids_either_way(tmp_path: Path) -> None:
             if made.quantization is not None and expected.quantization is not None:
                 np.testing.assert_allclose(made.quantization.scales, expected.quantization.scales, rtol=1e-6)
                 np.testing.assert_array_equal(made.quantization.zero_points, expected.quantization.zero_points)
+
+
+def foreign(folder: Path, per_step: Array, ends: tuple[float, float, float, float], takers: int = 1) -> Path:
+    """A convolution, a product, a rounding and a FakeQuantize, as nobody of ours wrote them."""
+    module = library()
+    ops, five = import_module("openvino.opset8"), import_module("openvino.opset5")
+    image = ops.parameter([1, 3, 8, 8], np.float32, name="image")
+    weights = ops.constant(np.random.default_rng(0).normal(size=(4, 3, 1, 1)).astype(np.float32))
+    convolved = ops.convolution(image, weights, [1, 1], [0, 0], [0, 0], [1, 1])
+    product = ops.multiply(convolved, ops.constant(per_step))
+    rounded = five.round(product, "half_to_even")
+    limits = [ops.constant(np.float32(end)) for end in ends]
+    results = [ops.relu(ops.fake_quantize(rounded, *limits, 256)), *([product] * (takers - 1))]
+    module.save_model(module.Model(results, [image]), folder / "model.xml", compress_to_fp16=False)
+    return folder / "model.xml"
+
+
+UNDONE = (-100.0, 155.0, -50.0, 77.5)
+"""Ends that undo a division by a half."""
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (1, 1, 1, 1)])
+def test_a_division_that_is_undone_belongs_to_the_rounding(shape: tuple[int, ...], tmp_path: Path) -> None:
+    listing = find_format("openvino").listing(foreign(tmp_path, np.full(shape, 2.0, np.float32), UNDONE))
+    assert [each.kind for each in listing.operations] == ["conv", "relu"]
+    grid = listing.operations[0].outputs[0].quantization
+    assert grid is not None
+    assert (grid.scales.tolist(), grid.zero_points.tolist()) == ([0.5], [100])
+
+
+@pytest.mark.parametrize(
+    ("per_step", "ends", "takers"),
+    [
+        (np.float32(10.0), (0.0, 255.0, 0.0, 255.0), 1),
+        (np.float32(-2.0), UNDONE, 1),
+        (np.float32(np.nan), UNDONE, 1),
+        (np.full((1, 4, 1, 1), 2.0, np.float32), UNDONE, 1),
+        (np.float32(2.0), UNDONE, 2),
+    ],
+)
+def test_other_arithmetic_is_listed(
+    per_step: Array, ends: tuple[float, float, float, float], takers: int, tmp_path: Path
+) -> None:
+    listing = find_format("openvino").listing(foreign(tmp_path, per_step, ends, takers))
+    assert [each.kind for each in listing.operations][:3] == ["conv", "mul", "round"]
+
+
+@pytest.mark.parametrize("activations", ["asymmetric", "symmetric"])
+def test_each_layers_grid_is_read_from_the_file(activations: str, tmp_path: Path) -> None:
+    net, images = bottleneck()
+    graph = quantize(net.canonical(), images[:20], activations=activations)
+    form, program = find_format("openvino"), read_program(graph)
+    form.write(graph, tmp_path, {})
+    grids = form.grids(tmp_path / form.model, program)
+    assert "classifier" in grids
+    for op in program.ops:
+        if op.name in grids:
+            assert op.output.grid is not None
+            assert grids[op.name].zero_point == op.output.grid.zero_point, op.name
+            assert grids[op.name].scale == pytest.approx(op.output.grid.scale, rel=1e-5)
+
+
+def test_a_profile_calls_layers_by_their_names() -> None:
+    folder = HERE / "models/cifar10-mobile"
+    found = find_runtime("openvino").profile(
+        folder / "openvino-int8/model.xml", 1, [np.zeros((1, 32, 32, 3), np.uint8)], 2
+    )
+    names = {operator.name.split("/WithoutBiases")[0] for operator in found.ops}
+    program = read_program(from_onnx(onnx.load(folder / "int8.onnx")))
+    assert {op.name for op in program.ops if op.type == "Conv"} <= names

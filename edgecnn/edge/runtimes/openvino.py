@@ -59,26 +59,40 @@ class OpenVINO:
     def profile(self, path: Path, threads: int, arrays: Sequence[Array], runs: int) -> Profile:
         """From the plugin's counters: an operator's kernel ends with the type that it computes in (`..._i8`)."""
         settings = {**SETTINGS, "INFERENCE_NUM_THREADS": threads, "PERF_COUNT": "YES"}
-        request = _compiled(path, settings).create_infer_request()
+        compiled = _compiled(path, settings)
+        names, request = _names(compiled), compiled.create_infer_request()
         taken: dict[str, list[Any]] = {}
         for run in range(runs + 1):
             request.infer(list(arrays), share_inputs=True)
             for counter in request.profiling_info if run else ():
                 if str(counter.status).endswith(".EXECUTED"):
                     taken.setdefault(counter.node_name, []).append(counter)
-        return Profile(tuple(map(_op_time, taken.values())))
+        return Profile(tuple(_op_time(names.get(node, node), counters) for node, counters in taken.items()))
 
 
 INTEGER = re.compile(r"_[iu](8|4|16|32)$", re.IGNORECASE)
+NUMBERED = re.compile(r"[A-Z]\w*_\d+")
+"""A name that OpenVINO gives to what has none."""
 FLOAT = re.compile(r"_(f|bf)(16|32|64)$", re.IGNORECASE)
 
 
-def _op_time(counters: Sequence[Any]) -> OpTime:
+def _names(compiled: Any) -> dict[str, str]:
+    """What the file calls the nodes that the plugin has numbered anew, by the plugin's names."""
+    names = {}
+    for node in compiled.get_runtime_model().get_ordered_ops():
+        known = str(node.get_rt_info()["originalLayersNames"].value).split(",")
+        known = [name for name in known if name and not NUMBERED.fullmatch(name)]
+        if known and NUMBERED.fullmatch(node.get_friendly_name()):
+            names[node.get_friendly_name()] = known[-1].removesuffix(".dq")
+    return names
+
+
+def _op_time(name: str, counters: Sequence[Any]) -> OpTime:
     """An operator from its counters, a run each."""
     first, kernel = counters[0], counters[0].exec_type
     integer = True if INTEGER.search(kernel) else False if FLOAT.search(kernel) else None
     us = typical_us([counter.real_time.total_seconds() * 1e6 for counter in counters])
-    return OpTime(first.node_name, first.node_type, kernel, us, integer)
+    return OpTime(name, first.node_type, kernel, us, integer)
 
 
 def _compiled(path: Path, settings: Mapping[str, Any]) -> Any:

@@ -21,16 +21,13 @@ from edgecnn.formats import Array, Details
 from edgecnn.formats.openvino.fusions import keep_as_written
 from edgecnn.formats.openvino.metadata import describe, read_details
 from edgecnn.formats.openvino.read import read
-from edgecnn.formats.openvino.rounding import division, round_before_shifting
+from edgecnn.formats.openvino.rounding import ENDS, division, round_before_shifting
 from edgecnn.graph.canonical import IMAGE, IMAGE_SCALE, IMAGE_ZERO
 from edgecnn.graph.edit import Graph, to_onnx
 from edgecnn.graph.half import INNER, is_half, widened
 from edgecnn.graph.listing import Listing
 from edgecnn.graph.program import Grid, Op, Program, Tensor
 from edgecnn.records import write_whole
-
-ENDS = ("Convert", "Add")
-"""What stands between the last FakeQuantize and the uint8 output; symmetric activations are shifted there."""
 
 
 class OpenVINOFormat:
@@ -126,7 +123,7 @@ class OpenVINOFormat:
         return np.asarray((values.astype(np.float32) - tensor.grid.zero_point) * np.float32(tensor.grid.scale))
 
     def decode(self, tensor: Tensor, values: Array) -> Array:
-        """float32 on the grid back to the grid's points; logits are uint8 already."""
+        """float32 on the grid back to the grid's points; logits are uint8 already, or float32 too."""
         if tensor.grid is None or values.dtype == np.uint8:
             return values
         return nearest_points(values, tensor.grid.scale, tensor.grid.zero_point)

@@ -2,7 +2,7 @@
 
 It computes round(x / scale + zero point), and above 128 float32 has steps of 1.5e-5: a value that close to the middle
 between two points falls to either side. Deep nets amplify each such step. Where x / scale is rounded by itself, what
-the FakeQuantize is given are whole numbers already. OpenVINO computes all of it within the layer before.
+the FakeQuantize is given are whole numbers already. On x86 OpenVINO computes all of it within the layer before.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import numpy as np
 
 WEIGHTED = ("Convolution", "GroupConvolution", "ConvolutionBackpropData", "MatMul")
 LEVELS = 256
+ENDS = ("Convert", "Add", "Maximum")
+"""What stands between the last FakeQuantize and the uint8 output; symmetric activations are shifted there."""
 
 
 def round_before_shifting(openvino: Any, model: Any) -> None:
@@ -47,18 +49,42 @@ def _is_weighted(node: Any) -> bool:
 
 
 def _is_last(node: Any) -> bool:
-    """Whether what it gives is the network's answer."""
-    takers = {target.get_node().get_type_name() for target in node.output(0).get_target_inputs()}
-    return takers <= {"Result", "Convert"}
+    """Whether what it gives is the network's answer; symmetric activations are shifted on the way."""
+    while (kind := node.get_type_name()) != "Result":
+        takers = node.output(0).get_target_inputs()
+        if kind not in ("FakeQuantize", *ENDS) or len(takers) != 1:
+            return False
+        node = next(iter(takers)).get_node()
+    return True
 
 
 def division(node: Any) -> tuple[Any, float] | None:
-    """Of a FakeQuantize: the output that is divided and rounded in front of it, and the scale; None where it is not."""
+    """Of a FakeQuantize in a file of any origin: the output that is divided and rounded in front of it, and the scale.
+
+    None where that is not so, or where its ends don't undo the division.
+    """
     whole = node.input_value(0).get_node()
-    if whole.get_type_name() != "Round":
+    if whole.get_type_name() != "Round" or whole.get_attributes()["mode"] != "half_to_even":
         return None
     divided = whole.input_value(0).get_node()
-    if divided.get_type_name() != "Multiply" or divided.input_value(1).get_node().get_type_name() != "Constant":
+    if divided.get_type_name() != "Multiply" or not all(_is_taken_once(each) for each in (whole, divided)):
         return None
-    per_step = divided.input_value(1).get_node().get_data()
-    return (divided.input_value(0), 1.0 / float(per_step)) if per_step.size == 1 and per_step != 0 else None
+    numbers = [_number(divided, 1), *(_number(node, place) for place in (1, 2, 3, 4))]
+    per_step, low, high, made_low, made_high = numbers
+    if not all(np.isfinite(numbers)) or per_step <= 0.0 or (low, high) != (round(low), round(high)):
+        return None
+    if not np.allclose((made_low * per_step, made_high * per_step), (low, high), rtol=1e-5, atol=1e-3):
+        return None
+    return divided.input_value(0), 1.0 / per_step
+
+
+def _is_taken_once(node: Any) -> bool:
+    return len(node.output(0).get_target_inputs()) == 1
+
+
+def _number(node: Any, place: int) -> float:
+    """The single number that a node is given at a place; nan where it is none."""
+    given = node.input_value(place).get_node()
+    if given.get_type_name() != "Constant" or given.get_data().size != 1:
+        return float("nan")
+    return float(given.get_data().item())
