@@ -23,6 +23,8 @@ from edgecnn.records import read_json, sha256_file
 
 Array = NDArray[Any]
 MANIFEST = "manifest.json"
+OFF_GRID = 1e-3
+"""Of a step: how far floats may lie beside the grid that they are on, by their own rounding."""
 
 
 @dataclass(frozen=True)
@@ -103,10 +105,6 @@ class Manifest:
     def __post_init__(self) -> None:
         if not (math.isfinite(self.temperature) and self.temperature > 0.0):
             raise UnusableFile(f"temperature: expected a number over 0, got {self.temperature!r}")
-
-
-OFF_GRID = 1e-3
-"""Of a step: how far floats may lie beside the grid that they are on, by their own rounding."""
 
 
 @dataclass(frozen=True)

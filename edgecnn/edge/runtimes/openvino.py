@@ -71,9 +71,9 @@ class OpenVINO:
 
 
 INTEGER = re.compile(r"_[iu](8|4|16|32)$", re.IGNORECASE)
+FLOAT = re.compile(r"_(f|bf)(16|32|64)$", re.IGNORECASE)
 NUMBERED = re.compile(r"[A-Z]\w*_\d+")
 """A name that OpenVINO gives to what has none."""
-FLOAT = re.compile(r"_(f|bf)(16|32|64)$", re.IGNORECASE)
 
 
 def _names(compiled: Any) -> dict[str, str]:
