@@ -141,7 +141,7 @@ class Train(Section):
 
     epochs: Annotated[int, Field(ge=1, le=100_000)] = 30
     batch: Annotated[int, Field(ge=2, le=65_536)] = 256
-    optimizer: Literal["sgd", "adamw"] = "sgd"
+    optimizer: Literal["sgd", "adamw", "muon"] = "sgd"
     lr0: Annotated[float, Field(gt=0.0, le=100.0)] = 0.2
     momentum: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.9
     weight_decay: Annotated[float, Field(ge=0.0, le=1.0)] = 5e-4

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from edgecnn.train.muon import Muon
 from edgecnn.train.settings import Settings
 
-Groups = list[dict[str, object]]
+Groups = list[dict[str, Any]]
 
 
 def optimizer_of(model: nn.Module, settings: Settings) -> torch.optim.Optimizer:
@@ -33,7 +35,20 @@ def adamw(groups: Groups, settings: Settings) -> torch.optim.Optimizer:
     return torch.optim.AdamW(groups, lr=settings.lr0, betas=(settings.momentum, 0.999))
 
 
-OPTIMIZERS: dict[str, Callable[[Groups, Settings], torch.optim.Optimizer]] = {"sgd": sgd, "adamw": adamw}
+def muon(groups: Groups, settings: Settings) -> torch.optim.Optimizer:
+    """Muon for the hidden layers' matrices, SGD for the rest: filters of one channel, the classifier, norms, biases."""
+    (*hidden, classifier), decay = groups[0]["params"], groups[0]["weight_decay"]
+    matrices = [p for p in hidden if p.shape[1] > 1]
+    others = [*(p for p in hidden if p.shape[1] == 1), classifier]
+    parts: Groups = [
+        {"params": matrices, "weight_decay": decay, "orthogonal": True},
+        {"params": others, "weight_decay": decay},
+        *groups[1:],
+    ]
+    return Muon([part for part in parts if part["params"]], settings.lr0, settings.momentum)
+
+
+OPTIMIZERS: dict[str, Callable[[Groups, Settings], torch.optim.Optimizer]] = {"sgd": sgd, "adamw": adamw, "muon": muon}
 
 
 def state_of(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

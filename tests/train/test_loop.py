@@ -142,9 +142,10 @@ EVERYTHING: dict[str, Any] = {
     [
         (PLAIN, {}),
         (DROPPING, {"optimizer": "adamw", "lr0": 3e-3, "schedule": "one_cycle"}),
+        (DROPPING, {"optimizer": "muon", "weight_decay_on": "all"}),
         (DROPPING, {**EVERYTHING, "dtype": "bfloat16"}),
     ],
-    ids=["plain", "adamw", "everything"],
+    ids=["plain", "adamw", "muon", "everything"],
 )
 def test_stopped_between_any_two_steps_it_goes_on_to_the_same_weights(
     tmp_path: Path, layers: tuple[Layer, ...], changed: dict[str, Any], after: int
