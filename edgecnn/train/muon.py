@@ -15,7 +15,7 @@ COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 """Of the polynomial a x + b x^3 + c x^5 that moves singular values towards 1: Jordan's, steep at 0."""
 ITERATIONS = 5
 SHARE = 0.2
-"""An orthogonal update is so much of the rate that SGD has: lr0 means as much to either."""
+"""Of lr0, for orthogonal updates. Chosen by ds_cifar's validation pictures after five epochs; 0.5 did as well there."""
 
 
 class Muon(torch.optim.Optimizer):
