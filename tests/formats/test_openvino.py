@@ -1,4 +1,4 @@
-"""What only the OpenVINO file has: pixels that are shifted once, and zero points that are added to whole numbers."""
+"""What only the OpenVINO file has: pixels that are shifted once, and roundings of others to whole numbers."""
 
 from __future__ import annotations
 
@@ -13,12 +13,9 @@ import pytest
 from edgecnn.edge.runtimes import find_runtime
 from edgecnn.edge.runtimes.openvino import library
 from edgecnn.formats import find_format, openvino
-from edgecnn.graph.edit import Array, Graph, from_onnx
+from edgecnn.graph.edit import Array, from_onnx
 from edgecnn.graph.program import read_program
 from edgecnn.packaged import HERE
-from edgecnn.proof.parity import LayerReference, run_alone
-from edgecnn.quantize import quantize
-from tests.graph.small_nets import Net
 
 
 def written(folder: Path, precision: str = "int8") -> Path:
@@ -35,9 +32,10 @@ def kinds_of_pixels(path: Path) -> set[str]:
 
 
 def test_shifting_the_pixels_first_changes_no_logit(tmp_path: Path) -> None:
-    shifted = written(tmp_path / "shifted")
-    with patch.object(openvino, "_shift_pixels_once", lambda *given: None):
-        plain = written(tmp_path / "plain")
+    with patch.object(openvino, "compute_in_whole_numbers", lambda *given: None):
+        shifted = written(tmp_path / "shifted")
+        with patch.object(openvino, "_shift_pixels_once", lambda *given: None):
+            plain = written(tmp_path / "plain")
     assert kinds_of_pixels(shifted) == {"FakeQuantize"}
     assert kinds_of_pixels(plain) == {"Multiply"}
     images = np.random.default_rng(0).integers(0, 256, (64, 32, 32, 3)).astype(np.uint8)
@@ -52,63 +50,7 @@ def test_only_an_int8_file_has_its_pixels_on_a_grid(precision: str, kind: str, t
     assert kinds_of_pixels(written(tmp_path / precision, precision)) == {kind}
 
 
-# --- rounding before shifting -----------------------------------------------------------------------------------------
-
-
-def bottleneck() -> tuple[Net, Array]:
-    """A net with a layer whose values go below zero, and pictures on which it has millions of them."""
-    net = Net(np.random.default_rng(5), 32, 32)
-    narrow = net.conv(net.relu(net.conv("x", "wide", 24), "relu"), "narrow", 24)
-    again = net.relu(net.conv(narrow, "again", 24), "relu_again")
-    net.dense(net.flatten(net.global_average_pool(again, "pool"), "flat"), "classifier", 4)
-    images = np.random.default_rng(6).integers(0, 256, (300, 32, 32, 3), dtype=np.uint8)
-    return net, images
-
-
-def differing(graph: Graph, images: Array, folder: Path) -> int:
-    """How many of the layer's values are not the reference's, the layer alone being fed the reference's inputs."""
-    form = find_format("openvino")
-    form.write(graph, folder, {})
-    reference = LayerReference(graph, images)
-    (op,) = (op for op in reference.program.ops if op.name == "narrow")
-    found = run_alone(form, folder / form.model, op, reference)
-    assert found is not None
-    return int((found != reference.values[op.output.value]).sum())
-
-
-def test_rounding_before_shifting_is_the_references(tmp_path: Path) -> None:
-    net, images = bottleneck()
-    graph = quantize(net.canonical(), images[:20])
-    with patch.object(openvino, "round_before_shifting", lambda *given: None):
-        shifted_first = differing(graph, images, tmp_path / "shifted-first")
-    assert differing(graph, images, tmp_path / "rounded-first") <= shifted_first // 3
-    assert shifted_first >= 10, "of seven million values: else there is nothing to see"
-
-
-def test_a_file_says_the_same_grids_either_way(tmp_path: Path) -> None:
-    net, images = bottleneck()
-    graph = quantize(net.canonical(), images[:20])
-    form = find_format("openvino")
-    form.write(graph, tmp_path / "rounded-first", {})
-    with patch.object(openvino, "round_before_shifting", lambda *given: None):
-        form.write(graph, tmp_path / "shifted-first", {})
-    program = read_program(graph)
-    one, other = (form.grids(tmp_path / name / form.model, program) for name in ("rounded-first", "shifted-first"))
-    assert one.keys() == other.keys()
-    assert one["narrow"].zero_point > 0
-    for name, grid in one.items():
-        assert grid.zero_point == other[name].zero_point
-        assert grid.scale == pytest.approx(other[name].scale, rel=1e-6)
-    listed, plain = (form.listing(tmp_path / name / form.model) for name in ("rounded-first", "shifted-first"))
-    assert [(each.kind, each.window) for each in listed.operations] == [
-        (each.kind, each.window) for each in plain.operations
-    ]
-    for ours, theirs in zip(listed.operations, plain.operations, strict=True):
-        for made, expected in zip(ours.outputs, theirs.outputs, strict=True):
-            assert (made.quantization is None) == (expected.quantization is None), ours.name
-            if made.quantization is not None and expected.quantization is not None:
-                np.testing.assert_allclose(made.quantization.scales, expected.quantization.scales, rtol=1e-6)
-                np.testing.assert_array_equal(made.quantization.zero_points, expected.quantization.zero_points)
+# --- rounding to whole numbers ----------------------------------------------------------------------------------------
 
 
 def foreign(folder: Path, per_step: Array, ends: tuple[float, float, float, float], takers: int = 1) -> Path:
@@ -154,21 +96,6 @@ def test_other_arithmetic_is_listed(
 ) -> None:
     listing = find_format("openvino").listing(foreign(tmp_path, per_step, ends, takers))
     assert [each.kind for each in listing.operations][:3] == ["conv", "mul", "round"]
-
-
-@pytest.mark.parametrize("activations", ["asymmetric", "symmetric"])
-def test_each_layers_grid_is_read_from_the_file(activations: str, tmp_path: Path) -> None:
-    net, images = bottleneck()
-    graph = quantize(net.canonical(), images[:20], activations=activations)
-    form, program = find_format("openvino"), read_program(graph)
-    form.write(graph, tmp_path, {})
-    grids = form.grids(tmp_path / form.model, program)
-    assert "classifier" in grids
-    for op in program.ops:
-        if op.name in grids:
-            assert op.output.grid is not None
-            assert grids[op.name].zero_point == op.output.grid.zero_point, op.name
-            assert grids[op.name].scale == pytest.approx(op.output.grid.scale, rel=1e-5)
 
 
 def test_a_profile_calls_layers_by_their_names() -> None:

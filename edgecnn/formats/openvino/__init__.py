@@ -6,7 +6,6 @@ A quantize-dequantize pair becomes one FakeQuantize there, which holds the same 
 from __future__ import annotations
 
 import importlib
-import re
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,15 +17,19 @@ from edgecnn.edge.rounding import nearest_points
 from edgecnn.edge.runtimes.openvino import library
 from edgecnn.errors import OutOfResources, UnusableFile
 from edgecnn.formats import Array, Details
+from edgecnn.formats.openvino.cut import cut_out
 from edgecnn.formats.openvino.fusions import keep_as_written
 from edgecnn.formats.openvino.metadata import describe, read_details
 from edgecnn.formats.openvino.read import read
-from edgecnn.formats.openvino.rounding import ENDS, division, round_before_shifting
+from edgecnn.formats.openvino.rounding import division
+from edgecnn.formats.openvino.scales import ENDS, implied_scale, rounding_of
+from edgecnn.formats.openvino.tensors import is_nameless, named_outputs, tensor_name
+from edgecnn.formats.openvino.whole import MOVERS, compute_in_whole_numbers, integer_layers
 from edgecnn.graph.canonical import IMAGE, IMAGE_SCALE, IMAGE_ZERO
 from edgecnn.graph.edit import Graph, to_onnx
-from edgecnn.graph.half import INNER, is_half, widened
+from edgecnn.graph.half import is_half, widened
 from edgecnn.graph.listing import Listing
-from edgecnn.graph.program import Grid, Op, Program, Tensor
+from edgecnn.graph.program import Grid, Op, Program, Tensor, read_program
 from edgecnn.records import write_whole
 
 
@@ -48,11 +51,11 @@ class OpenVINOFormat:
             source = Path(temporary) / "graph.onnx"
             source.write_bytes(to_onnx(graph).SerializeToString())
             model = openvino.convert_model(source)
-        quantized = any(node.op == "QuantizeLinear" for node in graph.nodes)
-        if quantized and graph.only_consumer(IMAGE, "DequantizeLinear") is not None:
-            _shift_pixels_once(openvino, model)
+        if any(node.op == "QuantizeLinear" for node in graph.nodes):
+            if graph.only_consumer(IMAGE, "DequantizeLinear") is not None:
+                _shift_pixels_once(openvino, model)
+            compute_in_whole_numbers(openvino, model, read_program(graph))
         keep_as_written(openvino, model)
-        round_before_shifting(openvino, model)
         _name_by_order(model)
         describe(openvino, model, details)
         with tempfile.TemporaryDirectory() as temporary:
@@ -69,41 +72,32 @@ class OpenVINOFormat:
     def grids(self, model: Path, program: Program) -> Mapping[str, Grid]:
         """What the FakeQuantize nodes' input ranges mean: scale (high - low) / 255, zero point -low / scale.
 
-        Of whole numbers the scale is what was divided by in front.
+        Of whole numbers the scale is what was divided by in front, or what the layer's factors are made for.
         """
-        outputs = _outputs(_read(model))
+        read = _read(model)
+        outputs, layers = named_outputs(read), integer_layers(read, program)
         found = {}
         for op in program.ops:
             output = outputs.get(tensor_name(op.output))
-            node = output.get_node() if output is not None else None
-            while node is not None and node.get_type_name() in ENDS:
-                node = node.input_value(0).get_node()
-            if node is not None and node.get_type_name() == "FakeQuantize":
+            node = rounding_of(output, (*ENDS, *MOVERS)) if output is not None else None
+            if node is not None:
                 low, high = (float(node.input_value(i).get_node().get_data().min()) for i in (1, 2))
-                step, divided = (high - low) / 255.0, division(node)
-                found[op.name] = Grid(step * (divided[1] if divided else 1.0), round(-low / step))
+                step, implied, divided = (high - low) / 255.0, implied_scale(node, layers), division(node)
+                scale = implied if implied is not None else step * (divided[1] if divided else 1.0)
+                found[op.name] = Grid(scale, round(-low / step))
         return found
 
     def cut(self, model: Path, program: Program, op: Op, folder: Path) -> Path | None:
         """The nodes from one FakeQuantize to the next; float32 values that lie on the grid go in and come out."""
         openvino = _library()
-        whole = _read(model)
-        outputs = _outputs(whole)
-
-        def found(tensor: Tensor) -> Any:
-            # Of roundings to one grid around a Concat the inner ones go, and a relu that they made needless.
-            names = (tensor_name(tensor), tensor.unrounded, tensor.name)
-            return next(outputs[name] for name in names if name in outputs)
-
         try:
-            parameters = [_parameter(openvino, whole, found(tensor)) for tensor in op.inputs]
-            result = openvino.opset8.result(found(op.output))
-        except StopIteration as error:
+            part = cut_out(openvino, _read(model), op)
+        except LookupError as error:
             if op.output.grid is None and op.type in ("Sigmoid", "Mul"):
                 return None  # x * sigmoid(x) is one Swish; the float file as a whole is compared to the same tolerance
             raise UnusableFile(f"{model}: has not all tensors of layer '{op.name}'") from error
         path = folder / self.model
-        openvino.save_model(openvino.Model([result], parameters), path, compress_to_fp16=False)
+        openvino.save_model(part, path, compress_to_fp16=False)
         return path
 
     def details(self, model: Path) -> Details:
@@ -129,38 +123,11 @@ class OpenVINOFormat:
         return nearest_points(values, tensor.grid.scale, tensor.grid.zero_point)
 
 
-def tensor_name(tensor: Tensor) -> str:
-    """A tensor's name in the IR: that of the dequantized value, where the pair was fused."""
-    return re.sub(r"\.q$", ".dq", tensor.value).removesuffix(INNER)
-
-
 def _read(model: Path) -> Any:
     try:
         return _library().Core().read_model(model)
     except RuntimeError as error:
         raise UnusableFile(f"{model}: OpenVINO can't read it") from error
-
-
-def _outputs(model: Any) -> dict[str, Any]:
-    """Every value of a model by each of its names."""
-    return {name: output for node in model.get_ops() for output in node.outputs() for name in output.get_names()}
-
-
-def _parameter(openvino: Any, model: Any, output: Any) -> Any:
-    """A new input in the place of what feeds an output's FakeQuantize, and the division in front of it; the image's own
-    input as it is.
-    """
-    node = output.get_node()
-    if node.get_type_name() == "Parameter":
-        return node
-    if node.get_type_name() == "FakeQuantize":
-        divided = division(node)
-        output = divided[0] if divided else node.input_value(0)
-    targets = output.get_target_inputs()
-    parameter = openvino.opset8.parameter(output.get_partial_shape(), output.get_element_type())
-    for target in targets:
-        target.replace_source_output(parameter.output(0))
-    return parameter
 
 
 def _shift_pixels_once(openvino: Any, model: Any) -> None:
@@ -172,7 +139,7 @@ def _shift_pixels_once(openvino: Any, model: Any) -> None:
     """
     (image,) = model.get_parameters()
     (taker,) = image.output(0).get_target_inputs()
-    pixels = _outputs(model)["pixels"]
+    pixels = named_outputs(model)["pixels"]
     ends = [0.0, 255.0, *((pixel - IMAGE_ZERO) * IMAGE_SCALE for pixel in (0, 255))]
     limits = [openvino.opset8.constant(end, dtype=np.float32) for end in ends]
     shifted = openvino.opset8.fake_quantize(taker.get_node().output(0), *limits, 256)
@@ -185,7 +152,7 @@ def _shift_pixels_once(openvino: Any, model: Any) -> None:
 def _name_by_order(model: Any) -> None:
     """OpenVINO numbers nameless nodes through the life of a process; number them by their place instead."""
     for place, node in enumerate(model.get_ordered_ops()):
-        if re.fullmatch(r"[A-Z]\w*_\d+", node.get_friendly_name()):
+        if is_nameless(node):
             node.set_friendly_name(f"{node.get_type_name()}_{place}")
 
 

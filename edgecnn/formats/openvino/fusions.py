@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from edgecnn.formats.openvino.tensors import made_by, number, takers
+
 
 def keep_as_written(openvino: Any, model: Any) -> None:
     """Put a maximum wherever a model would be computed otherwise than its graph says; the model is changed."""
@@ -23,17 +25,21 @@ def _keep_rounding_before_sums(openvino: Any, model: Any) -> None:
     """Stop OpenVINO from fusing a sum into the convolution before it: fused, it leaves out the rounding in between.
 
     A maximum with the lower end of the range that the value lies in anyway changes nothing, and can't be fused across.
-    On a net with three residual blocks 96 % of logits equal the reference's instead of 69 % (tools/measure_sums).
+    Nor can a layer that rounds to whole numbers first: that needs none.
     """
     for node in model.get_ops():
         if node.get_type_name() != "Add":
             continue
         for place in range(2):
-            quantized = node.input_value(place)
-            producer = quantized.get_node()
-            if producer.get_type_name() == "FakeQuantize" and len(quantized.get_target_inputs()) == 1:
-                low = openvino.opset8.constant(producer.input_value(3).get_node().get_data().min())
-                node.input(place).replace_source_output(openvino.opset8.maximum(quantized, low).output(0))
+            given = node.input_value(place)
+            scaled = given.get_node() if given.get_node().get_type_name() == "Multiply" else None
+            rounding = made_by(scaled, "FakeQuantize") if scaled is not None else given.get_node()
+            if rounding is None or rounding.get_type_name() != "FakeQuantize" or made_by(rounding, "Round") is not None:
+                continue
+            if len(takers(rounding.output(0))) == 1:
+                low = number(rounding, 3) * (number(scaled, 1) if scaled is not None else 1.0)
+                least = openvino.opset8.constant(np.float32(low))
+                node.input(place).replace_source_output(openvino.opset8.maximum(given, least).output(0))
 
 
 def _keep_pools_before_gates(openvino: Any, model: Any) -> None:

@@ -13,6 +13,9 @@ from typing import Any
 import numpy as np
 
 from edgecnn.formats.openvino.rounding import division
+from edgecnn.formats.openvino.scales import rounding_behind, rounding_of, said_scales, summing
+from edgecnn.formats.openvino.tensors import sole_taker
+from edgecnn.formats.openvino.values import common_grid, dequantized, merged_groups, points
 from edgecnn.graph.listing import Array, Listing, Operation, Quantization, Value, Window, snake
 
 KINDS = {
@@ -42,6 +45,7 @@ def read(openvino: Any, model: Path) -> Listing:
 class _Reader:
     def __init__(self, model: Any) -> None:
         self.model = model
+        self.scales = said_scales(model)
         self.values: dict[tuple[str, int], Value] = {}
         self.operations: list[Operation] = []
         self.makers: dict[str, int] = {}
@@ -95,10 +99,10 @@ class _Reader:
         if kind == "Convert" and first.quantization is not None and _target(node) in ("u8", "i8"):
             return first
         integers = first.dtype in ("int8", "uint8") or (first.dtype == "int32" and first.constant is not None)
-        if kind in ("Multiply", "Round") and _belongs_to_rounding(node):
+        if kind in ("Multiply", "Round") and (_belongs_to_rounding(node) or self._is_of_whole_numbers(node, inputs)):
             return first
         if kind in ("Subtract", "Multiply") and integers and inputs[1].constant is not None:
-            return _dequantized(kind, first, inputs[1].constant)
+            return dequantized(kind, first, inputs[1].constant)
         if kind == "Reshape" and first.constant is not None:
             shape = self._plain(node.output(0)).shape
             return replace(first, shape=shape, constant=first.constant.reshape(shape))
@@ -110,14 +114,14 @@ class _Reader:
 
     def _rounded(self, node: Any, inputs: list[Value]) -> Value | None:
         """A FakeQuantize: a grid on what comes before; None where that has one already or comes from outside."""
-        grid = _grid(node, inputs)
+        grid = self._grid(node, inputs)
         if grid is None or (inputs[0].constant is None and inputs[0].name not in self.makers):
             return None
         if inputs[0].quantization is not None:
             return None
         made = replace(inputs[0], quantization=grid, dtype=grid.dtype)
         if made.constant is not None:
-            return replace(made, constant=_points(made.constant, grid))
+            return replace(made, constant=points(made.constant, grid))
         self._change(made.name, made, node.get_friendly_name())
         return made
 
@@ -134,6 +138,59 @@ class _Reader:
         )
         return made
 
+    def _grid(self, node: Any, inputs: list[Value]) -> Quantization | None:
+        """Of a FakeQuantize with 8 bits and constant ends; of whole numbers the scale is what the file says."""
+        levels = int(node.get_attributes().get("levels", 0))
+        low, high = (value.constant for value in inputs[1:3])
+        if levels not in LEVELS or low is None or high is None:
+            return None
+        low, high = low.ravel().astype(np.float64), high.ravel().astype(np.float64)
+        steps = (high - low) / (levels - 1)
+        if inputs[0].constant is not None:  # weights: around zero, with or without -128
+            return Quantization("int8", steps, np.zeros(len(steps), np.int64), 0 if len(steps) > 1 else None)
+        zeros = np.rint(-low / np.where(steps == 0, 1.0, steps)).astype(np.int64)
+        said, divided = self.scales.get(node.get_friendly_name()), division(node)
+        scales = steps * divided[1] if divided else steps if said is None else np.full(len(steps), said)
+        return Quantization("uint8", scales, zeros, 1 if len(scales) > 1 else None)
+
+    def _is_of_whole_numbers(self, node: Any, inputs: list[Value]) -> bool:
+        """Whether it only turns whole numbers into real ones, or sums into whole numbers, which say nothing by
+        themselves; the latter's factors give the layer's scales.
+        """
+        if node.get_type_name() == "Round":
+            rounding, product = (sole_taker(node.output(0), kind) for kind in ("FakeQuantize", "Multiply"))
+            if product is not None:
+                return bool(self.scales) and summing(product) is not None
+            return rounding is not None and rounding.get_friendly_name() in self.scales
+        grid, factors = inputs[0].quantization, inputs[1].constant
+        if factors is None or not self.scales:
+            return False
+        if grid is not None:
+            return factors.size == 1 and bool(np.isclose(factors.item(), grid.scales[0], rtol=1e-6))
+        return self._take_scales(node, inputs[0], np.ravel(factors).astype(np.float64))
+
+    def _take_scales(self, product: Any, sums: Value, factors: Array) -> bool:
+        """Give a layer's weights and bias the scales that its factors are made of; False where it is no such layer."""
+        maker = self.operations[self.makers[sums.name]] if sums.name in self.makers else None
+        layer, weights = summing(product), maker.weights if maker is not None else None
+        if maker is None or layer is None or weights is None or weights.quantization is None:
+            return False
+        before, behind = rounding_of(layer.input_value(0)), rounding_behind(product)
+        given = self.scales.get(before.get_friendly_name()) if before is not None else None
+        if given is None:
+            return False
+        step = weights.quantization.scales
+        scales = factors * step * (self.scales.get(behind.get_friendly_name(), 1.0) if behind is not None else 1.0)
+        axis, zeros = 0 if len(scales) > 1 else None, np.zeros(len(scales), np.int64)
+        grid = Quantization("int8", scales / given, zeros, axis)
+        weights, bias = replace(weights, quantization=grid), maker.bias
+        if bias is not None and bias.constant is not None:
+            whole = np.rint(np.ravel(bias.constant) / step).astype(np.int32).reshape(bias.constant.shape)
+            grid = Quantization("int32", scales, zeros, axis)
+            bias = replace(bias, constant=whole, dtype="int32", quantization=grid)
+        self.operations[self.makers[sums.name]] = replace(maker, weights=weights, bias=bias)
+        return True
+
     def _change(self, name: str, made: Value, alias: str) -> None:
         place = self.makers[name]
         maker = self.operations[place]
@@ -142,7 +199,7 @@ class _Reader:
 
     def _operation(self, kind: str, node: Any, inputs: list[Value]) -> None:
         weighted = (kind in CONVOLUTIONS or kind == "MatMul") and len(inputs) > 1 and inputs[1].constant is not None
-        weights = _merged(inputs[1]) if weighted and kind.startswith("Group") else inputs[1] if weighted else None
+        weights = merged_groups(inputs[1]) if weighted and kind.startswith("Group") else inputs[1] if weighted else None
         common = KINDS.get(kind, snake(kind))
         if kind == "GroupConvolution" and weights is not None and weights.shape[1] == 1:
             common = "depthwise_conv"
@@ -152,7 +209,9 @@ class _Reader:
             common = "matmul"
         rest = [value for i, value in enumerate(inputs) if not (weighted and i == 1)]
         made = tuple(self._plain(output) for output in node.outputs())
-        grid = _grid(node, inputs) if kind == "FakeQuantize" else None
+        grid = self._grid(node, inputs) if kind == "FakeQuantize" else None
+        if kind == "Concat" and sole_taker(node.output(0), "FakeQuantize") is None:
+            grid = common_grid(inputs)
         if grid is not None:
             made = (replace(made[0], quantization=grid, dtype=grid.dtype),)
         name = node.get_friendly_name()
@@ -187,53 +246,6 @@ def _belongs_to_rounding(node: Any) -> bool:
 
 def _target(node: Any) -> str:
     return str(node.get_output_element_type(0).get_type_name())
-
-
-def _dequantized(kind: str, value: Value, constant: Array) -> Value:
-    """An integer value behind `- zero point` or `* scale`."""
-    numbers = np.atleast_1d(constant).ravel().astype(np.float64)
-    before = value.quantization
-    scales = np.ones(1) if before is None else before.scales
-    zeros = np.zeros(1, np.int64) if before is None else before.zero_points
-    if kind == "Subtract":
-        zeros = np.rint(numbers).astype(np.int64)
-    else:
-        scales = scales * numbers
-    count = max(len(scales), len(zeros))
-    if len(zeros) != len(scales):
-        scales, zeros = np.resize(scales, count), np.resize(zeros, count)
-    return replace(value, quantization=Quantization(value.dtype, scales, zeros, 0 if count > 1 else None))
-
-
-def _grid(node: Any, inputs: list[Value]) -> Quantization | None:
-    """Of a FakeQuantize with 8 bits and constant ends."""
-    levels = int(node.get_attributes().get("levels", 0))
-    low, high = (value.constant for value in inputs[1:3])
-    if levels not in LEVELS or low is None or high is None:
-        return None
-    low, high = low.ravel().astype(np.float64), high.ravel().astype(np.float64)
-    divided = division(node)
-    scale = divided[1] if divided else 1.0
-    low, high = low * scale, high * scale
-    scales = (high - low) / (levels - 1)
-    safe = np.where(scales == 0, 1.0, scales)
-    if inputs[0].constant is not None:  # weights: around zero, with or without -128
-        return Quantization("int8", scales, np.zeros(len(scales), np.int64), 0 if len(scales) > 1 else None)
-    return Quantization("uint8", scales, np.rint(-low / safe).astype(np.int64), 1 if len(scales) > 1 else None)
-
-
-def _points(values: Array, grid: Quantization) -> Array:
-    """The integers that float weights are rounded to."""
-    scales = grid.scales.reshape(-1, *(1,) * (values.ndim - 1)) if grid.per_channel else grid.scales[0]
-    return np.asarray(np.clip(np.rint(values / np.where(scales == 0, 1.0, scales)), -128, 127), np.int8)
-
-
-def _merged(weights: Value) -> Value:
-    """Weights of groups [G, O, I, h, w] as [G * O, I, h, w]."""
-    if len(weights.shape) < 3 or weights.constant is None:
-        return weights
-    shape = (weights.shape[0] * weights.shape[1], *weights.shape[2:])
-    return replace(weights, shape=shape, constant=weights.constant.reshape(shape))
 
 
 def _channel_axis(kind: str, node: Any) -> int:
