@@ -160,7 +160,7 @@ def _other_grid(decided: Grid, found: Grid | None) -> str | None:
     """What is wrong with the grid that a file gives a layer's output; a file that gives none has fused it away."""
     if found is None:
         return None
-    if found.zero_point != decided.zero_point or abs(found.scale / decided.scale - 1.0) > SAME_SCALE:
+    if found.zero_point != decided.zero_point or not abs(found.scale / decided.scale - 1.0) <= SAME_SCALE:
         return (
             f"lies on another grid: scale {found.scale:.6g} and zero point {found.zero_point} "
             f"instead of {decided.scale:.6g} and {decided.zero_point}"

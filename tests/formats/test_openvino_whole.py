@@ -247,7 +247,13 @@ def test_a_factor_that_is_not_the_graphs_is_seen(change: Callable[[Any], None], 
     assert "another grid" in found.reason
 
 
-@pytest.mark.parametrize("said", ["", "no JSON", "[1]", '{"a": "x"}', '{"a": -1}', '{"a": NaN}', '{"a": Infinity}'])
+HUGE = '{"a": 1' + "0" * 400 + "}"
+DEEP = "[" * 100_000
+
+
+@pytest.mark.parametrize(
+    "said", ["", "no JSON", "[1]", '{"a": "x"}', '{"a": -1.0}', '{"a": NaN}', '{"a": Infinity}', HUGE, DEEP]
+)
 def test_scales_that_make_no_sense_are_as_if_they_were_not_there(said: str, tmp_path: Path) -> None:
     graph, _ = bottleneck()
     FORM.write(graph, tmp_path / "right", {})

@@ -177,13 +177,14 @@ class _Reader:
             return False
         before, behind = rounding_of(layer.input_value(0)), rounding_behind(product)
         given = self.scales.get(before.get_friendly_name()) if before is not None else None
-        if given is None:
+        step, bias = weights.quantization.scales, maker.bias
+        counts = [factors.size, *([bias.constant.size] if bias is not None and bias.constant is not None else [])]
+        if given is None or any(step.size not in (1, count) for count in counts):
             return False
-        step = weights.quantization.scales
         scales = factors * step * (self.scales.get(behind.get_friendly_name(), 1.0) if behind is not None else 1.0)
         axis, zeros = 0 if len(scales) > 1 else None, np.zeros(len(scales), np.int64)
         grid = Quantization("int8", scales / given, zeros, axis)
-        weights, bias = replace(weights, quantization=grid), maker.bias
+        weights = replace(weights, quantization=grid)
         if bias is not None and bias.constant is not None:
             whole = np.rint(np.ravel(bias.constant) / step).astype(np.int32).reshape(bias.constant.shape)
             grid = Quantization("int32", scales, zeros, axis)

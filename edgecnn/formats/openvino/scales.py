@@ -23,10 +23,10 @@ def said_scales(model: Any) -> dict[str, float]:
         return {}
     try:
         said = json.loads(str(model.get_rt_info(list(RT_INFO)).value))
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     entries = said.items() if isinstance(said, dict) else ()
-    return {str(name): float(s) for name, s in entries if isinstance(s, (int, float)) and 0 < s < np.inf}
+    return {name: scale for name, scale in entries if isinstance(scale, float) and 0 < scale < np.inf}
 
 
 def factor_behind(rounding: Any) -> Any | None:
@@ -59,7 +59,8 @@ def weights_step(layer: Any) -> Array:
     node = layer.input_value(1).get_node()
     while node.get_type_name() == "Reshape":
         node = node.input_value(0).get_node()
-    return np.ravel(node.input_value(1).get_node().get_data()) if node.get_type_name() == "Multiply" else np.ones(1)
+    step = node.input_value(1).get_node() if node.get_type_name() == "Multiply" else node
+    return np.ravel(step.get_data()) if step.get_type_name() == "Constant" else np.ones(1)
 
 
 def rounding_of(output: Any, through: tuple[str, ...] = MOVERS) -> Any | None:
@@ -73,14 +74,18 @@ def rounding_of(output: Any, through: tuple[str, ...] = MOVERS) -> Any | None:
 def implied_scale(rounding: Any, layers: Mapping[str, Op]) -> float | None:
     """The output's scale that a layer's factors are made for, given the graph's other scales; None without factors.
 
-    M = sx * sw / sy, so sy = sx * sw / M, in each channel: that of the channel which is furthest from the graph's.
+    M = sx * sw / sy, so sy = sx * sw / M, in each channel: that of the channel which is furthest from the graph's;
+    infinite where there are factors for another number of channels.
     """
     product = factor_behind(rounding)
     layer = summing(product) if product is not None else None
     op = layers.get(layer.get_friendly_name()) if layer is not None else None
     if product is None or op is None or op.output.grid is None:
         return None
-    factors = np.ravel(product.input_value(1).get_node().get_data()) * weights_step(layer)
+    factors, step = np.ravel(product.input_value(1).get_node().get_data()), weights_step(layer)
+    if factors.size != sum_scales(op).size or step.size not in (1, factors.size):
+        return float("inf")
+    factors = factors * step
     with np.errstate(divide="ignore"):
         implied = sum_scales(op).astype(np.float64) / factors
     return float(implied[np.argmax(np.abs(implied / op.output.grid.scale - 1.0))])
