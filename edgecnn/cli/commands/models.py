@@ -46,9 +46,6 @@ def train(
     Ctrl-C and SIGTERM save and stop; `edgecnn train RUN` goes on from there, to the same weights. Started by torchrun
     (torchrun --nproc-per-node 2 -m edgecnn train RECIPE), the processes share each batch.
     """
-    from edgecnn.train.spinning import spin_briefly
-
-    spin_briefly()  # before anything loads torch
     from edgecnn.cli import show, show_models
     from edgecnn.cli.progress import TrainingView
     from edgecnn.errors import Interrupted
