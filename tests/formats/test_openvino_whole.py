@@ -85,12 +85,22 @@ def exact(op: Op, given: Array) -> Array:
     return nearest_points(np.maximum(real, 0) if op.activation == "relu" else real, 1.0, grid.zero_point)
 
 
+def assert_same(found: Array, expected: Array) -> None:
+    """The same integers, where that was measured: AVX512-VNNI and AVX2-VNNI. With AMX, a step in one value of fifty."""
+    if "amx_int8" in instruction_sets():
+        apart = np.abs(found.astype(int) - expected.astype(int))
+        assert apart.max() <= 2
+        assert (apart > 0).mean() <= 0.02
+    else:
+        np.testing.assert_array_equal(found, expected)
+
+
 @pytest.mark.parametrize("activations", ["asymmetric", "symmetric"])
 @pytest.mark.parametrize("layer", ["narrow", "again"])
 def test_a_layer_is_one_product_of_its_exact_sum(layer: str, activations: str, tmp_path: Path) -> None:
     graph, images = bottleneck(activations)
     op, found, reference = layer_alone(graph, images, layer, tmp_path)
-    np.testing.assert_array_equal(found, exact(op, reference.values[op.inputs[0].value]))
+    assert_same(found, exact(op, reference.values[op.inputs[0].value]))
 
 
 def test_as_openvino_converts_it_a_layer_is_not(tmp_path: Path) -> None:
@@ -115,7 +125,7 @@ def test_a_whole_net_answers_as_onnx_runtime_does(net: Callable[[], tuple[Graph,
     given = to_onnx(graph).SerializeToString()
     session = onnxruntime.InferenceSession(given, options, providers=["CPUExecutionProvider"])
     expected = np.concatenate([session.run(None, {"image": image[None]})[0] for image in images])
-    np.testing.assert_array_equal(logits(graph, images, tmp_path), expected)
+    assert_same(logits(graph, images, tmp_path), expected)
 
 
 def test_every_branch_of_a_net_is_within_a_step(tmp_path: Path) -> None:
@@ -289,5 +299,5 @@ def test_all_runtimes_answer_with_the_same_integers(model: str) -> None:
     for runtime, name in (("onnxruntime", "onnx"), ("litert", "tflite"), ("openvino", "openvino")):
         session = find_runtime(runtime).open(folder / f"{name}-int8" / find_format(name).model, 1)
         answers.append(np.concatenate([session.run(image[None]) for image in images]))
-    np.testing.assert_array_equal(answers[1], answers[0])
-    np.testing.assert_array_equal(answers[2], answers[0])
+    for other in answers[1:]:
+        assert_same(other, answers[0])
