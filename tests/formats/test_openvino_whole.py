@@ -8,7 +8,6 @@ from typing import Any
 from unittest.mock import patch
 
 import numpy as np
-import onnxruntime
 import pytest
 
 from edgecnn.data import DataSpec, open_dataset
@@ -21,7 +20,7 @@ from edgecnn.formats.openvino import fusions
 from edgecnn.formats.openvino.scales import said_scales
 from edgecnn.formats.openvino.tensors import named_outputs
 from edgecnn.formats.openvino.whole import RT_INFO
-from edgecnn.graph.edit import Array, Graph, to_onnx
+from edgecnn.graph.edit import Array, Graph
 from edgecnn.graph.program import Op, read_program
 from edgecnn.graph.reference import Reference
 from edgecnn.packaged import HERE
@@ -86,11 +85,14 @@ def exact(op: Op, given: Array) -> Array:
 
 
 def assert_same(found: Array, expected: Array) -> None:
-    """The same integers, where that was measured: AVX512-VNNI and AVX2-VNNI. With AMX, a step in one value of fifty."""
+    """The same integers, where that was measured: AVX512-VNNI and AVX2-VNNI.
+
+    With AMX it was not: what cifar10-ds's file of before had there is asked for, 98.1 % of logits the same.
+    """
     if "amx_int8" in instruction_sets():
         apart = np.abs(found.astype(int) - expected.astype(int))
         assert apart.max() <= 2
-        assert (apart > 0).mean() <= 0.02
+        assert (apart > 0).mean() <= 0.019
     else:
         np.testing.assert_array_equal(found, expected)
 
@@ -110,22 +112,19 @@ def test_as_openvino_converts_it_a_layer_is_not(tmp_path: Path) -> None:
     assert (found != exact(op, reference.values[op.inputs[0].value])).sum() >= 10, "of seven million values"
 
 
-def logits(graph: Graph, images: Array, folder: Path) -> Array:
+def logits(graph: Graph, images: Array, folder: Path, target: str = "openvino", runtime: str = "openvino") -> Array:
     """What a written file answers."""
-    FORM.write(graph, folder, {})
-    session = find_runtime("openvino").open(folder / FORM.model, 1)
+    form = find_format(target)
+    form.write(graph, folder, {})
+    session = find_runtime(runtime).open(folder / form.model, 1)
     return np.concatenate([session.run(image[None]) for image in images])
 
 
 @pytest.mark.parametrize("net", [bottleneck, branches])
 def test_a_whole_net_answers_as_onnx_runtime_does(net: Callable[[], tuple[Graph, Array]], tmp_path: Path) -> None:
     graph, images = net()
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    given = to_onnx(graph).SerializeToString()
-    session = onnxruntime.InferenceSession(given, options, providers=["CPUExecutionProvider"])
-    expected = np.concatenate([session.run(None, {"image": image[None]})[0] for image in images])
-    assert_same(logits(graph, images, tmp_path), expected)
+    expected = logits(graph, images, tmp_path / "onnx", "onnx", "onnxruntime")
+    assert_same(logits(graph, images, tmp_path / "openvino"), expected)
 
 
 def test_every_branch_of_a_net_is_within_a_step(tmp_path: Path) -> None:
@@ -140,7 +139,7 @@ def test_every_branch_of_a_net_is_within_a_step(tmp_path: Path) -> None:
 
 
 def test_a_sum_is_not_fused_into_the_layer_before_it(tmp_path: Path) -> None:
-    """Fused, OpenVINO leaves out the rounding in between, which half the values show."""
+    """Fused, OpenVINO leaves out the rounding in between."""
     rng = np.random.default_rng(8)
     net = Net(rng, 16, 16)
     value = net.relu(net.conv("x", "wide", 16, (3, 3), margins=(1, 1, 1, 1)), "relu")

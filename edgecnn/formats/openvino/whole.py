@@ -3,7 +3,7 @@
 As OpenVINO converts a graph, a layer's integer sum is multiplied by the scales of its input and weights, the bias is
 added as a float, and a FakeQuantize divides by the output's scale while it shifts and rounds: three roundings of
 float32 where there need be one, and so other steps than everybody else's wherever a value lies close to the middle
-between two. Deep nets amplify each: of 40 pictures through torchvision's mobilenet_v2 with random weights 15 differed.
+between two. Deep nets amplify each.
 
 So a rounded value that goes into a layer with weights is q - zero point. Of the scales M is left, a factor a channel
 behind the layer: scale of input * scale of weights / scale of output. Whoever else takes the value takes it times its
