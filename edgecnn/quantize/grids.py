@@ -6,7 +6,8 @@ the LiteRT 8-bit quantization specification.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,15 +15,17 @@ import numpy as np
 from edgecnn.errors import UsageError
 from edgecnn.graph.edit import Array
 from edgecnn.graph.program import ACTIVATIONS, MOVES_VALUES, SHIFT, Grid, Op, Program
+from edgecnn.quantize import sums
 from edgecnn.quantize.averages import is_average
 from edgecnn.quantize.ranges import Range
 
 LOGIT_MARGIN = 0.1
 """The logits' range is widened by a tenth: test pictures reach further than calibration ones."""
 OFF_THE_TIES = 1.0 / 256.0
-"""A sum's range is widened by this much, and a mean's. Two inputs that both reach relu6's 6 make a sum of 12, whose
-steps are exactly twice theirs: every other sum falls between two steps, and engines round halves differently (a sixth
-of all values). So does every fourth mean of four values that reaches as far as they do."""
+"""A sum's range is widened by this much, where its grid can't keep off ties in another way (sums.py), and a mean's. Two
+inputs that both reach relu6's 6 make a sum of 12, whose steps are exactly twice theirs: every other sum falls between
+two steps, and engines round halves differently (a sixth of all values). So does every fourth mean of four values that
+reaches as far as they do."""
 RELU6 = 6.0
 BIAS_LIMIT = 2**30
 """A bias takes at most half of int32; the other half is for the products."""
@@ -51,11 +54,43 @@ def decide_grids(program: Program, ranges: Mapping[str, Range], activations: str
     """The grid of each operation's output, by value name; `activations` is one of ACTIVATION_GRIDS."""
     scheme = ACTIVATION_GRIDS[activations]
     grids = {program.image.value: program.pixels}
-    final = _makers_of_logits(program)
-    ranges = {**ranges, **_shared(program, ranges)}
+    final, shared = _makers_of_logits(program), _shared(program, ranges)
+    ranges = {**ranges, **shared}
+    bound = final.union(shared)
+    free = _free(program, scheme) - bound
     for op in program.ops:
         grids[op.output.value] = _grid_of(op, grids, ranges[op.output.value], scheme, final=op.output.value in final)
+        if op.type == "Add" and op.output.value not in bound:
+            grids |= _off_the_ties(op, grids, ranges, scheme, free)
     return grids
+
+
+def _free(program: Program, scheme: ActivationGrids) -> set[str]:
+    """The values whose grids nothing depends on but the one operation that takes them.
+
+    Not those that relu6 has cut off: a grid that reaches beyond 6 leaves the cutting to the engine (`_with_margin`).
+    """
+    taken = Counter(tensor.value for op in program.ops for tensor in op.inputs)
+    bound = (*MOVES_VALUES, *scheme.fixed, "Add")
+    chosen = [op for op in program.ops if op.type not in bound and "relu6" not in _activations(op)]
+    return {op.output.value for op in chosen if taken[op.output.value] == 1}
+
+
+def _off_the_ties(
+    op: Op, grids: Mapping[str, Grid], ranges: Mapping[str, Range], scheme: ActivationGrids, free: Set[str]
+) -> dict[str, Grid]:
+    """New grids of a sum and perhaps of one input, by which no value is near a tie; none where there are no such."""
+    made, least = op.output.value, grids[op.output.value].scale
+    one, other = (grids[tensor.value].scale for tensor in op.inputs)
+    step = sums.of_two(one, other, least)
+    if step is not None:
+        return {made: scheme.covering(ranges[made], step)}
+    for first, second in (op.inputs, op.inputs[::-1]):
+        steps = sums.of_one(grids[first.value].scale, grids[second.value].scale, least)
+        if second.value in free and steps is not None:
+            names = (second.value, made)
+            return {name: scheme.covering(ranges[name], step) for name, step in zip(names, steps, strict=True)}
+    return {}
 
 
 def _shared(program: Program, ranges: Mapping[str, Range]) -> dict[str, Range]:
@@ -118,7 +153,12 @@ def _with_margin(op: Op, seen: Range) -> Range:
     wide = _widened(seen)
     low = wide.low if seen.low < 0.0 else 0.0
     high = wide.high
-    return Range(low, min(high, RELU6)) if "relu6" in (op.activation, ACTIVATIONS.get(op.type)) else Range(low, high)
+    return Range(low, min(high, RELU6)) if "relu6" in _activations(op) else Range(low, high)
+
+
+def _activations(op: Op) -> tuple[str | None, str | None]:
+    """What an operation has behind it, and what it is itself."""
+    return op.activation, ACTIVATIONS.get(op.type)
 
 
 def _widened(seen: Range) -> Range:
