@@ -3,7 +3,8 @@
 Four buffers lie in an anonymous file (memfd), which has no name that could be left behind. The writer takes one that is
 neither the newest nor held by the reader, so nobody waits for anybody. The reader holds the frame it works on and the
 one before it, whose picture a view may still want. Every frame has a number; a buffer says whose pixels it holds, and
-the reader looks again after reading, so that a frame is never taken for another one. Readers are woken by an eventfd.
+the reader looks again after reading, so that a frame is never taken for another one. The reader is woken by an eventfd,
+when the writer takes a buffer and again when the frame is there: the first time takes longer, beside the writing.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import mmap
 import os
 import select
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -24,7 +26,7 @@ CAPACITY = 128 << 20
 NAME = 4096
 """Bytes for a frame's name: as long as Linux lets a path be."""
 WORDS = 8
-"""int64 numbers that describe a buffer: number, height, width, captured, arrived, decoded, unused, name's length."""
+"""int64 numbers that describe a buffer: number, height, width, captured, arrived, decoded, name's length, unused."""
 HEADER = 4096
 NEWEST, TAKEN, HELD, HELD_BEFORE, UNIQUE, REPEATED = range(6)
 """Where numbers about all buffers stand in the header."""
@@ -70,15 +72,16 @@ class Slot:
     def __init__(self, ends: Ends) -> None:
         self._ends = ends
         self._memory = mmap.mmap(ends.memory, HEADER + BUFFERS * (NAME + CAPACITY))
-        self._header = np.frombuffer(self._memory, np.int64, BUFFERS * WORDS + WORDS)
-        self._all = self._header[:WORDS]
-        self._about = self._header[WORDS:].reshape(BUFFERS, WORDS)
+        header = memoryview(self._memory)[:HEADER].cast("q")  # a tenth of what numpy takes for one number
+        self._all = header[:WORDS]
+        self._about = [header[start : start + WORDS] for start in range(WORDS, WORDS + BUFFERS * WORDS, WORDS)]
+        self._views: list[Image | None] = [None] * BUFFERS
         self._prepared: tuple[int, Image] | None = None
 
     def close(self) -> None:
         """Let go of the memory and the descriptor that `mmap` has a copy of; pixels must not be read any more."""
         self._prepared = None
-        del self._header, self._all, self._about
+        del self._all, self._about, self._views
         with suppress(BufferError):  # somebody still has a frame: then it goes with that
             self._memory.close()
 
@@ -92,8 +95,9 @@ class Slot:
         if height * width * 3 > CAPACITY:
             raise ValueError(f"{width}x{height} pixels are more than a frame may have")
         place = self._free_place()
-        self._about[place, 0] = -(int(self._all[NEWEST]) + 1)
+        self._about[place][0] = -(self._all[NEWEST] + 1)
         self._prepared = place, self._pixels(place, height, width)
+        os.eventfd_write(self._ends.put, 1)
         return self._prepared[1]
 
     def put(self, pixels: Image, captured_ns: int, arrived_ns: int, decoded_ns: int, name: str | None = None) -> int:
@@ -103,11 +107,10 @@ class Slot:
             self.room(height, width)[:] = pixels
         assert self._prepared is not None, "room() has prepared a place"
         (place, _), self._prepared = self._prepared, None
-        number, about = int(self._all[NEWEST]) + 1, self._about[place]
-        written = (name or "").encode(errors="surrogateescape")[:NAME]
-        start = self._start(place)
-        self._memory[start : start + len(written)] = written
-        about[1:] = (height, width, captured_ns, arrived_ns, decoded_ns, 0, len(written) if name is not None else -1)
+        number, about = self._all[NEWEST] + 1, self._about[place]
+        length = -1 if name is None else self._write_name(place, name)
+        for word, value in enumerate((height, width, captured_ns, arrived_ns, decoded_ns, length), 1):
+            about[word] = value
         about[0] = number
         self._all[NEWEST] = number
         self._all[UNIQUE] += 1
@@ -123,20 +126,27 @@ class Slot:
         if self._all[TAKEN] >= number:
             return True
         _wait(self._ends.taken, timeout_s)
-        return bool(self._all[TAKEN] >= number)
+        return self._all[TAKEN] >= number
+
+    def _write_name(self, place: int, name: str) -> int:
+        written = name.encode(errors="surrogateescape")[:NAME]
+        start = self._start(place)
+        self._memory[start : start + len(written)] = written
+        return len(written)
 
     def _free_place(self) -> int:
-        kept = {int(self._all[word]) for word in (NEWEST, HELD, HELD_BEFORE)} - {0}
-        return next(place for place in range(BUFFERS) if int(self._about[place, 0]) not in kept)
+        kept = {self._all[word] for word in (NEWEST, HELD, HELD_BEFORE)} - {0}
+        return next(place for place in range(BUFFERS) if self._about[place][0] not in kept)
 
     # --- the reader's side ---
 
     def newest(self, after: int, timeout_s: float) -> Entry | None:
         """The newest frame beyond number `after`, held from now on; None where none came in time."""
-        if self._all[NEWEST] <= after:
-            _wait(self._ends.put, timeout_s)
-        while (number := int(self._all[NEWEST])) > after:
-            if number != int(self._all[HELD]):
+        until = time.monotonic() + timeout_s
+        while self._all[NEWEST] <= after and (left := until - time.monotonic()) > 0:
+            _wait(self._ends.put, left)
+        while (number := self._all[NEWEST]) > after:
+            if number != self._all[HELD]:
                 self._all[HELD_BEFORE] = self._all[HELD]
                 self._all[HELD] = number
             entry = self.look(number)
@@ -153,19 +163,18 @@ class Slot:
 
     def look(self, number: int) -> Entry | None:
         """A frame by its number, where it lies; None where it has been written over."""
-        for place in range(BUFFERS):
-            if int(self._about[place, 0]) == number:
-                height, width, captured, arrived, decoded, _, length = (int(word) for word in self._about[place, 1:])
-                start = self._start(place)
-                name = self._memory[start : start + max(0, length)].decode(errors="surrogateescape")
+        for place, about in enumerate(self._about):
+            if about[0] == number:
+                _, height, width, captured, arrived, decoded, length, _ = about
+                name = None if length < 0 else self._read_name(place, length)
                 pixels = self._pixels(place, height, width)
                 if self.holds(number):
-                    return Entry(number, pixels, captured, arrived, decoded, name if length >= 0 else None)
+                    return Entry(number, pixels, captured, arrived, decoded, name)
         return None
 
     def holds(self, number: int) -> bool:
         """Whether a frame is (still) there, whole."""
-        return bool((self._about[:, 0] == number).any())
+        return any(about[0] == number for about in self._about)
 
     def copy(self, number: int) -> Image | None:
         """A copy of a frame's pixels; None where it has been written over, be it meanwhile."""
@@ -176,24 +185,33 @@ class Slot:
     @property
     def unique(self) -> int:
         """How many frames came that differ from the one before."""
-        return int(self._all[UNIQUE])
+        return self._all[UNIQUE]
 
     @property
     def repeated(self) -> int:
         """How many frames came that were the one before."""
-        return int(self._all[REPEATED])
+        return self._all[REPEATED]
 
     @property
     def number(self) -> int:
         """The newest frame's; 0 before the first."""
-        return int(self._all[NEWEST])
+        return self._all[NEWEST]
 
     def _start(self, place: int) -> int:
         return HEADER + place * (NAME + CAPACITY)
 
+    def _read_name(self, place: int, length: int) -> str:
+        start = self._start(place)
+        return self._memory[start : start + length].decode(errors="surrogateescape")
+
     def _pixels(self, place: int, height: int, width: int) -> Image:
-        start = self._start(place) + NAME
-        return np.frombuffer(self._memory, np.uint8, height * width * 3, start).reshape(height, width, 3)
+        """A buffer as a picture; of a camera's frames, which have one size, made once."""
+        view = self._views[place]
+        if view is None or view.shape[:2] != (height, width):
+            start = self._start(place) + NAME
+            view = np.frombuffer(self._memory, np.uint8, height * width * 3, start).reshape(height, width, 3)
+            self._views[place] = view
+        return view
 
 
 def _wait(descriptor: int, timeout_s: float) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
 
-from edgecnn.edge.camera.slot import BUFFERS, Ends, Slot, make_ends
+from edgecnn.edge.camera.slot import BUFFERS, HELD, HELD_BEFORE, Ends, Slot, make_ends
 from edgecnn.edge.child import environment
 
 
@@ -155,11 +156,26 @@ def test_without_the_second_look_a_torn_frame_would_be_taken(ends: Ends) -> None
     writer.put(frame(1), 0, 0, 0)
     entry = reader.newest(0, 0.0)
     assert entry is not None
-    reader._all[2:4] = 0  # nothing is held any more
+    reader._all[HELD] = reader._all[HELD_BEFORE] = 0
     for number in range(2, 2 + BUFFERS):
         writer.put(frame(number), 0, 0, 0)
     assert not np.array_equal(entry.pixels, frame(1))
     assert not reader.holds(1)
+
+
+def test_who_is_woken_by_a_frame_that_is_being_written_waits_on_for_it(ends: Ends) -> None:
+    writer, reader = Slot(ends), Slot(ends)
+    writer.room(4, 6)
+    started, spent = time.monotonic(), time.process_time()
+    assert reader.newest(0, 0.3) is None, "it may be damaged after all"
+    assert time.monotonic() - started >= 0.3
+    assert time.process_time() - spent < 0.1, "asleep"
+    later = threading.Timer(0.1, lambda: writer.put(frame(1), 0, 0, 0))
+    writer.room(4, 6)
+    later.start()
+    entry = reader.newest(0, 10.0)
+    assert entry is not None
+    assert np.array_equal(entry.pixels, frame(1))
 
 
 def test_waiting_ends_as_soon_as_a_frame_is_put(ends: Ends) -> None:
