@@ -336,6 +336,55 @@ def test_shrinking_averages() -> None:
     assert (pixels.fit(fine, 2, 4, "stretch") == 100).all()
 
 
+@pytest.mark.parametrize(("have", "to"), [(480, 224), (480, 239), (482, 161), (720, 224), (96, 32), (481, 224)])
+def test_shrinking_to_less_than_half_sees_every_pixel(have: int, to: int) -> None:
+    """Interpolation alone would make broad bands of these stripes; a mean over uneven edges leaves some of them."""
+    stripes = np.broadcast_to(columns(*([0, 200] * 400)[:have]), (have, have, 3))
+    for picture in (stripes, stripes.transpose(1, 0, 2)):
+        fitted = pixels.fit(np.ascontiguousarray(picture), to, to, "stretch").astype(int)
+        assert np.abs(fitted[1:-1, 1:-1] - 100).max() <= (51 if have % 2 else 35)
+
+
+def test_shrinking_to_less_than_half_is_halving_then_interpolating() -> None:
+    """10 values in steps of 4 are halved to 2, 10, 18, 26, 34, and those looked up at 0.125, 1.375, 2.625, 3.875."""
+    ramp = columns(*range(0, 40, 4)).repeat(10, axis=0)
+    assert pixels.fit(ramp, 4, 4, "stretch")[0, :, 0].tolist() == [3, 13, 23, 33]
+    whole = columns(0, 0, 0, 90, 0, 30, 60, 90, 0, 0, 0, 0).repeat(12, axis=0)
+    assert pixels.fit(whole, 3, 3, "stretch")[0, :, 0].tolist() == [22, 45, 0], "in whole pixels: means of four"
+    assert pixels.fit(whole, 3, 4, "stretch")[0, :, 0].tolist() == [0, 40, 50, 0], "of three"
+
+
+@pytest.mark.parametrize(
+    ("have", "to", "at_most"),
+    [
+        (480, 330, 0.3),
+        (480, 224, 1.8),
+        (480, 161, 1.8),
+        (480, 128, 1.1),
+        (480, 33, 0.9),
+        (480, 96, 0.3),
+        (481, 224, 0.3),
+    ],
+)
+def test_shrinking_is_near_the_means(have: int, to: int, at_most: float) -> None:
+    """The exact means over areas; beside it Pillow's BILINEAR, a wider average. Noise is the worst that can come."""
+    picture = photo(have, have)
+    exact = exact_means(np.asarray(picture, float), to)
+    off = np.abs(pixels.fit(np.asarray(picture), to, to, "stretch") - exact).mean()
+    others = np.abs(np.asarray(picture.resize((to, to), Image.Resampling.BILINEAR)) - exact).mean()
+    assert off <= at_most * others
+
+
+def exact_means(picture: NDArray[np.float64], to: int) -> NDArray[np.float64]:
+    """Of the areas that the pixels of [to, to] cover in a square picture: integrals at their edges, subtracted."""
+    edges = np.linspace(0, len(picture), to + 1)
+    for axis in (0, 1):
+        summed = np.cumsum(np.insert(picture, 0, 0, axis), axis)
+        at = np.apply_along_axis(lambda line: np.interp(edges, np.arange(len(line)), line), axis, summed)
+        picture = np.diff(at, axis=axis) * (to / (summed.shape[axis] - 1))
+    return picture
+
+
 def test_growing_interpolates() -> None:
     """Half-pixel centres: of 0, 100 the four values are 0, 25, 75, 100."""
     assert pixels.fit(columns(0, 100), 1, 4, "stretch")[0, :, 0].tolist() == [0, 25, 75, 100]
