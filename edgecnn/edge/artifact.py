@@ -158,7 +158,10 @@ class Artifact:
 
     def predict(self, image: Array, top: int = 5) -> tuple[Prediction, ...]:
         """The likeliest labels of a picture of any size, uint8 [H, W, 3] RGB."""
-        probabilities = self.probabilities(image)
+        return self.likeliest(self.probabilities(image), top)
+
+    def likeliest(self, probabilities: Array, top: int = 5) -> tuple[Prediction, ...]:
+        """The first `top` of float32 [K] probabilities; of equal ones the lower class first."""
         best = np.argsort(-probabilities, kind="stable")[:top]
         return tuple(Prediction(self.manifest.labels[i], float(probabilities[i])) for i in best)
 

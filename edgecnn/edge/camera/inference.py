@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from edgecnn.edge import artifact, pixels
-from edgecnn.edge.artifact import Array, Artifact, Prediction
+from edgecnn.edge.artifact import Array, Artifact
 from edgecnn.edge.camera.heatmap import HeatMap, open_heatmap
 from edgecnn.edge.camera.live import Result
 from edgecnn.edge.camera.slot import Ends, Entry, Slot
@@ -27,7 +27,6 @@ from edgecnn.edge.camera.telling import Event, Tell, end_with
 from edgecnn.errors import EdgecnnError
 from edgecnn.records import from_json
 
-TOP = 5
 WAIT_S = 1.0
 """How long it waits for a frame at a time; without one it only waits anew."""
 MS = 1e-6
@@ -77,7 +76,7 @@ class Answerer:
         probabilities = self._artifact.answer(self._buffer)
         ran_ns = time.monotonic_ns()
         index, label, probability = self._told(entry, probabilities, ran_ns)
-        top = self._top(probabilities)
+        top = self._artifact.likeliest(probabilities)
         told_ns = time.monotonic_ns()
         heatmap = None if self._map is None else self._map.of(self._buffer[0], index).tolist()
         ended_ns = time.monotonic_ns()
@@ -102,10 +101,6 @@ class Answerer:
             return best, self._labels[best], float(probabilities[best])
         told = self._smoother.update(probabilities, now_ns)
         return told.index, told.label, float(told.probability)
-
-    def _top(self, probabilities: Array) -> tuple[Prediction, ...]:
-        best = np.argsort(-probabilities, kind="stable")[:TOP]
-        return tuple(Prediction(self._labels[i], float(probabilities[i])) for i in best)
 
 
 def work(request: InferenceRequest, slot: Slot, answerer: Answerer, tell: Tell) -> None:
