@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from edgecnn.data import DataSpec, open_dataset
+from edgecnn.edge.artifact import read_manifest
 from edgecnn.edge.machine import instruction_sets
 from edgecnn.edge.rounding import nearest_points
 from edgecnn.edge.runtimes import find_runtime
@@ -288,12 +289,14 @@ def test_a_profile_calls_layers_by_their_names(tmp_path: Path) -> None:
 # --- the packaged nets ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("model", ["cifar10-ds", "cifar10-mobile"])
-def test_all_runtimes_answer_with_the_same_integers(model: str) -> None:
+@pytest.mark.parametrize(("model", "count"), [("cifar10-ds", 1000), ("cifar10-mobile", 1000), ("photos-96", 200)])
+def test_all_runtimes_answer_with_the_same_integers(model: str, count: int) -> None:
     if not {"avx512_vnni", "avx_vnni"} & set(instruction_sets()):
         pytest.skip("needs an x86 processor with VNNI: 8-bit sums can saturate on others, and ARM's kernels are others")
-    images = open_dataset(DataSpec("cifar10_mini", None, 0.1, 32, 32, "crop")).load("test").images
     folder = HERE / "models" / model
+    given = read_manifest(folder / "tflite-int8").input
+    spec = DataSpec("cifar10_mini", None, 0.1, given.height, given.width, given.resize)
+    images = open_dataset(spec).load("test").images[:count]
     answers = []
     for runtime, name in (("onnxruntime", "onnx"), ("litert", "tflite"), ("openvino", "openvino")):
         session = find_runtime(runtime).open(folder / f"{name}-int8" / find_format(name).model, 1)
