@@ -7,6 +7,7 @@ colour, cropping and resizing are written once, here, and training adds its augm
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -274,7 +275,8 @@ def _resize(image: Image, height: int, width: int, out: Image | None = None) -> 
     return np.ascontiguousarray(resized, np.uint8).reshape(height, width, image.shape[2])  # OpenCV drops an axis of 1
 
 
-def _stages(have: tuple[int, int], to: tuple[int, int]) -> list[tuple[tuple[int, int], bool]]:
+@lru_cache  # a camera's sizes are the same, frame by frame
+def _stages(have: tuple[int, int], to: tuple[int, int]) -> tuple[tuple[tuple[int, int], bool], ...]:
     """The sizes on the way, and whether each is come to by averaging; a size that is there already needs no step."""
     sides = list(zip(have, to, strict=True))
     in_whole_pixels = all(length % wanted == 0 for length, wanted in sides)
@@ -283,6 +285,6 @@ def _stages(have: tuple[int, int], to: tuple[int, int]) -> list[tuple[tuple[int,
         have = have[0] // 2, have[1] // 2
         halved = [(have, True)]
         if all(length < 3 * wanted for length, wanted in sides):
-            return [*halved, (to, False)]
+            return *halved, (to, False)
     shrunk = min(have[0], to[0]), min(have[1], to[1])
-    return [*halved, (shrunk, True), (to, False)]
+    return *halved, (shrunk, True), (to, False)

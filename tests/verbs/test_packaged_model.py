@@ -10,10 +10,12 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from edgecnn.data import DataSpec, open_dataset
 from edgecnn.edge import artifact
-from edgecnn.edge.artifact import Manifest, read_manifest
+from edgecnn.edge.artifact import Manifest, Prediction, read_manifest
 from edgecnn.errors import UsageError
 from edgecnn.formats import find_format, labels_of
 from edgecnn.formats.tflite.builder import schema, unpack
@@ -165,3 +167,14 @@ def test_bundled_pictures_agree_with_the_certificate(folder: Path, certificate: 
 def test_a_runtime_that_does_not_read_the_format_is_refused(folder: Path) -> None:
     with pytest.raises(UsageError, match="onnxruntime does not read tflite files; choose from litert"):
         artifact.load(folder / "tflite-int8", "onnxruntime")
+
+
+@given(drawn=st.lists(st.integers(0, 6), min_size=10, max_size=10), top=st.integers(1, 12))
+def test_the_likeliest_come_first_and_of_equal_ones_the_lower_class(drawn: list[int], top: int) -> None:
+    folder = find_model("cifar10-ds")
+    assert folder is not None
+    loaded = artifact.load(folder / "onnx-int8")
+    shares = np.array(drawn, np.float32) / 64
+    expected = sorted(zip(-shares, range(10), strict=True))[:top]
+    found = loaded.likeliest(shares, top)
+    assert found == tuple(Prediction(loaded.manifest.labels[index], -share) for share, index in expected)
