@@ -162,9 +162,7 @@ class Artifact:
 
     def likeliest(self, probabilities: Array, top: int = 5) -> tuple[Prediction, ...]:
         """The first `top` of float32 [K] probabilities; of equal ones the lower class first."""
-        top = min(top, len(probabilities))
-        among = np.flatnonzero(probabilities >= np.partition(probabilities, -top)[-top])  # of a thousand, a handful
-        best = among[np.argsort(-probabilities[among], kind="stable")][:top]
+        best = np.argsort(-probabilities, kind="stable")[:top]
         return tuple(Prediction(self.manifest.labels[i], float(probabilities[i])) for i in best)
 
 
