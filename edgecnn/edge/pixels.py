@@ -188,9 +188,9 @@ def fit(image: Image, height: int, width: int, resize: str, channels: int = 3) -
 
     A side that shrinks is averaged (cv2.INTER_AREA), a side that grows is interpolated (INTER_LINEAR_EXACT); where one
     shrinks and the other grows, shrinking comes first. Where both sides are even and shrink to less than half, but not
-    by whole pixels, every 2 x 2 become one first, and what then shrinks to more than two thirds is interpolated: a
-    camera's 640x480 become 224x224 in a third of the time, if not quite as sharp, and the same pixels on x86 and ARM
-    (INTER_LINEAR's differ there). Raises UsageError for another rule.
+    by whole pixels, every 2 x 2 become one first, and what then shrinks to more than two thirds is interpolated: that
+    is faster (a camera's 640x480 to 224x224), if not quite as sharp, and the same on x86 and ARM, which INTER_LINEAR's
+    pixels are not. Raises UsageError for another rule.
     """
     check_rule(resize)
     return with_channels(_fit(image, height, width, resize), channels)

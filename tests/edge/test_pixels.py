@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import struct
 import zlib
@@ -383,6 +384,23 @@ def exact_means(picture: NDArray[np.float64], to: int) -> NDArray[np.float64]:
         at = np.apply_along_axis(lambda line: np.interp(edges, np.arange(len(line)), line), axis, summed)
         picture = np.diff(at, axis=axis) * (to / (summed.shape[axis] - 1))
     return picture
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "to", "digest"),
+    [
+        (480, 640, 224, "c5cf4b0aa5c31c63"),
+        (482, 482, 161, "990c91c7f860d901"),
+        (240, 320, 300, "aaf3dc0386b178aa"),
+    ],
+)
+def test_what_is_interpolated_is_the_same_on_every_machine(height: int, width: int, to: int, digest: str) -> None:
+    """The digests are those of x86 (AVX512) and of aarch64 (tools/virtual_pi), OpenCV 5.0.0's on both."""
+    y, x = np.mgrid[0:height, 0:width]
+    values = (7919 * x + 104729 * y) % 65521
+    values = values * values % 65521
+    picture = np.stack([values >> shift & 255 for shift in (0, 3, 6)], -1).astype(np.uint8)
+    assert hashlib.sha256(pixels.fit(picture, to, to, "crop").tobytes()).hexdigest()[:16] == digest
 
 
 def test_growing_interpolates() -> None:
