@@ -1,9 +1,9 @@
 """Steps of sums of which none comes near a tie, so that every engine rounds them alike.
 
 An engine computes step_a * a + step_b * b in steps of the sum, by the ratios step_a / step and step_b / step, each in a
-precision of its own: XNNPACK keeps 21 bits of them. Of 65,536 pairs of values, a dozen are nearer to the middle between
-two steps than that, and come out a step apart; a net's ten sums add thousands of values each. Where both ratios are
-whole multiples of one part in an odd number, no pair is nearer to the middle than half such a part.
+precision of its own: XNNPACK keeps 21 bits of them. Of 65,536 pairs of values, some are nearer to the middle between
+two steps than that, and come out a step apart. Where both ratios are whole multiples of one part in an odd number, no
+pair is nearer to the middle than half such a part.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import math
 from fractions import Fraction
 
 PARTS = 511
-"""About how many parts: the middle then stays eight times as far away as 21 bits are off, times 255 steps of two."""
+"""About how many parts, at most twice as many: the middle then stays at least 1.9 times as far away as 21 bits of two
+ratios below 2 are off, times 255 steps (tests/quantize/test_sums.py)."""
 MOST = 1.0 / 32.0
 """By how much a step may become larger for it."""
 ALIKE = 3e-7

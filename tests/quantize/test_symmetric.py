@@ -21,7 +21,7 @@ from tests.graph.small_nets import Net, evaluate, pictures
 from tests.quantize.test_quantize import IMAGES, net
 
 ASYMMETRIC = "e3d21f242d4451b58400f238c95ab760d3359701ee137091a9603f5008329edb"
-"""The digest of the default's graph, since sums keep off ties (sums.py); before, it was so without `symmetric`."""
+"""The digest of the default's graph, as it is since sums keep off ties (sums.py)."""
 
 
 def digest(graph: Graph) -> str:

@@ -169,11 +169,17 @@ def test_a_runtime_that_does_not_read_the_format_is_refused(folder: Path) -> Non
         artifact.load(folder / "tflite-int8", "onnxruntime")
 
 
-@given(drawn=st.lists(st.integers(0, 6), min_size=10, max_size=10), top=st.integers(1, 12))
-def test_the_likeliest_come_first_and_of_equal_ones_the_lower_class(drawn: list[int], top: int) -> None:
+@pytest.fixture(scope="module")
+def loaded() -> artifact.Artifact:
     folder = find_model("cifar10-ds")
     assert folder is not None
-    loaded = artifact.load(folder / "onnx-int8")
+    return artifact.load(folder / "onnx-int8")
+
+
+@given(drawn=st.lists(st.integers(0, 6), min_size=10, max_size=10), top=st.integers(1, 12))
+def test_the_likeliest_come_first_and_of_equal_ones_the_lower_class(
+    loaded: artifact.Artifact, drawn: list[int], top: int
+) -> None:
     shares = np.array(drawn, np.float32) / 64
     expected = sorted(zip(-shares, range(10), strict=True))[:top]
     found = loaded.likeliest(shares, top)

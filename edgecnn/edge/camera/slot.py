@@ -72,7 +72,7 @@ class Slot:
     def __init__(self, ends: Ends) -> None:
         self._ends = ends
         self._memory = mmap.mmap(ends.memory, HEADER + BUFFERS * (NAME + CAPACITY))
-        header = memoryview(self._memory)[:HEADER].cast("q")  # a tenth of what numpy takes for one number
+        header = memoryview(self._memory)[:HEADER].cast("q")
         self._all = header[:WORDS]
         self._about = [header[start : start + WORDS] for start in range(WORDS, WORDS + BUFFERS * WORDS, WORDS)]
         self._views: list[Image | None] = [None] * BUFFERS
