@@ -140,7 +140,7 @@ class Trainer:
         """The steps of an epoch that are left; the last learning rate."""
         self.learner.train()
         places = order(self.settings.seed, epoch, len(self.loader))
-        meter = Meter(self, places)
+        meter = Meter(self)
         for step in range(self.state.step, self.steps):
             self._stop_here(meter, step)
             if self.state.step and time.monotonic() - self._saved > SAVE_SECONDS:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from edgecnn.train.batches import Batch, Places
+from edgecnn.train.batches import Batch
 from edgecnn.train.schedule import learning_rate
 from edgecnn.train.settings import Progress, Step
 
@@ -22,8 +22,8 @@ REPORT_SECONDS = 0.25
 class Meter:
     """The figures of an epoch under way. Losses stay on the device until somebody looks: that waits for a GPU."""
 
-    def __init__(self, trainer: Trainer, places: Places) -> None:
-        self._trainer, self._places = trainer, places
+    def __init__(self, trainer: Trainer) -> None:
+        self._trainer = trainer
         self._waiting: list[tuple[Batch, Tensor, Tensor]] = []
         self._first, self._started, self._said = trainer.state.step, time.perf_counter(), 0.0
 
