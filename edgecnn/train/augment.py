@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from edgecnn.geometry import Pair
 from edgecnn.train.batches import Batch, Places
 
 if TYPE_CHECKING:
@@ -25,6 +27,8 @@ CROP_MARGIN = 4 / 32
 """How far a crop may move, as a share of the side: 4 pixels of 32, as in He et al. (arXiv:1512.03385)."""
 LEAST_AREA, WIDEST = 0.3, 4 / 3
 """A resized crop's smallest share of the picture's area, and how far its aspect may be from the picture's."""
+RESIZED, SPARE = "random_resized_crop", 4 / 3
+"""It cuts from pictures whose sides are so many times the net's: from smaller ones its crops would be blurred."""
 COLOUR = 0.4
 """How far brightness, contrast and saturation may move, as torchvision's ColorJitter counts it."""
 MIXUP_ALPHA, CUTMIX_ALPHA = 0.2, 1.0
@@ -116,11 +120,12 @@ def random_augment(images: Tensor, batch: Batch, share: Places) -> Tensor:
         return torch.stack([_seeded(transform, image, seed) for image, seed in zip(images, seeds, strict=True)])
 
 
-def random_resized_crop(images: Tensor, batch: Batch, share: Places) -> Tensor:
-    """A part of each picture, enlarged to the whole (Szegedy et al., arXiv:1409.4842): 30 to 100 % of its area.
+def random_resized_crop(images: Tensor, batch: Batch, share: Places, size: Pair | None = None) -> Tensor:
+    """A part of each picture, brought to `size` (Szegedy et al., arXiv:1409.4842): 30 to 100 % of its area.
 
-    As torchvision's RandomResizedCrop, except that a draw which does not fit is cut down to fit instead of drawn anew.
-    Pixels are read between pixels (bilinear), for the whole batch at once.
+    size: rows and columns, None for the picture's own. As torchvision's RandomResizedCrop, except that a draw which
+    does not fit is cut down to fit instead of drawn anew. Pixels are read between pixels (bilinear), for the whole
+    batch at once.
     """
     draw, count = batch.draw(5), len(batch.pictures)
     area = draw.uniform(LEAST_AREA, 1.0, count)
@@ -131,7 +136,7 @@ def random_resized_crop(images: Tensor, batch: Batch, share: Places) -> Tensor:
     rows = np.stack([wide, nothing, right, nothing, tall, down], axis=1)[share].reshape(-1, 2, 3)
     where = torch.from_numpy(rows).to(images.device, torch.float32)
     given = images.permute(0, 3, 1, 2).to(torch.float32)
-    grid = functional.affine_grid(where, list(given.shape), align_corners=False)
+    grid = functional.affine_grid(where, [*given.shape[:2], *(size or given.shape[2:])], align_corners=False)
     read = functional.grid_sample(given, grid, mode="bilinear", padding_mode="border", align_corners=False)
     return read.round_().clamp_(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
 
@@ -154,8 +159,10 @@ def color_jitter(images: Tensor, batch: Batch, share: Places) -> Tensor:
     return grey.lerp(values, saturation).clamp_(0, 255).round_().to(torch.uint8)
 
 
-PICTURES: dict[str, Callable[[Tensor, Batch, Places], Tensor]] = {
-    "random_resized_crop": random_resized_crop,
+Change = Callable[[Tensor, Batch, Places], Tensor]
+
+PICTURES: dict[str, Change] = {
+    RESIZED: random_resized_crop,
     "color_jitter": color_jitter,
     "cutout": cutout,
     "random_augment": random_augment,
@@ -186,9 +193,11 @@ AUGMENTATIONS = (*WINDOWS, *PICTURES, *MIXES)
 class Augment:
     """The augmentations that a recipe names; where it names both ways of mixing, each batch draws one."""
 
-    def __init__(self, names: Sequence[str], classes: int) -> None:
+    def __init__(self, names: Sequence[str], classes: int, size: Pair | None = None) -> None:
+        """size: what random_resized_crop makes, rows and columns; None for the pictures' own."""
+        pictures: dict[str, Change] = {**PICTURES, RESIZED: partial(random_resized_crop, size=size)}
         self._windows = [WINDOWS[name] for name in names if name in WINDOWS]
-        self._pictures = [PICTURES[name] for name in names if name in PICTURES]
+        self._pictures = [pictures[name] for name in names if name in PICTURES]
         self._mixes = [MIXES[name](classes) for name in names if name in MIXES]
 
     def share(self, batch: Batch) -> Places:

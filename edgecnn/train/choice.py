@@ -124,14 +124,13 @@ def _changes(choices: Open) -> Iterator[dict[str, Any]]:
 
 def _timed(build: Callable[[], nn.Module], split: Split, settings: Settings) -> Trial:
     """The speed of the real step, on real pictures, with a model of its own."""
-    pictures = split.train
-    height, width = pictures.images.shape[1:3]
+    pictures, (height, width) = split.train, split.size
     count = min(settings.batch, max(16, PIXELS // (height * width)), len(pictures))
     settings = replace(settings, batch=count)
     learner = Learner(build(), settings)
     learner.train()
     some = pictures.take(order(settings.seed, 0, len(pictures))[: 4 * count])
-    loader = Loader(some, len(split.labels), settings.augment, learner.device)
+    loader = Loader(some, len(split.labels), settings.augment, learner.device, split.size)
     places = order(settings.seed, 0, len(some))
     seconds: list[float] = []
     for step in range(WARMUP + STEPS):

@@ -16,17 +16,24 @@ import torch
 from torch import Tensor
 
 from edgecnn.data import Pictures
+from edgecnn.geometry import Pair
 from edgecnn.train.augment import Augment, Window
 from edgecnn.train.batches import Batch, Places
 
 
 @dataclass(frozen=True)
 class Split:
-    """Training and validation pictures, and the classes' names."""
+    """Training and validation pictures, and the classes' names; to be cut from, training pictures may be larger."""
 
     train: Pictures
     val: Pictures
     labels: tuple[str, ...]
+
+    @property
+    def size(self) -> Pair:
+        """The net's rows and columns."""
+        height, width = self.val.images.shape[1:3]
+        return height, width
 
 
 def normalise(images: Tensor) -> Tensor:
@@ -44,11 +51,18 @@ def on_device(pictures: Pictures, device: torch.device) -> tuple[Tensor, Tensor]
 
 
 class Loader:
-    """The training pictures of a run."""
+    """The training pictures of a run, brought to `size`, rows and columns, where they are cut from larger ones."""
 
-    def __init__(self, pictures: Pictures, classes: int, augment: tuple[str, ...], device: torch.device) -> None:
+    def __init__(
+        self,
+        pictures: Pictures,
+        classes: int,
+        augment: tuple[str, ...],
+        device: torch.device,
+        size: Pair | None = None,
+    ) -> None:
         self.device = device
-        self._augment = Augment(augment, classes)
+        self._augment = Augment(augment, classes, size)
         self.images, self.classes = on_device(pictures, device)
         self.names = pictures.names
 

@@ -78,7 +78,7 @@ class Trainer:
         self.checkpoints, self.journal = checkpoints, journal
         self.learner = Learner(model, settings, processes)
         self.model, self.device = self.learner.model, self.learner.device
-        self.loader = Loader(pictures.train, len(pictures.labels), settings.augment, self.device)
+        self.loader = Loader(pictures.train, len(pictures.labels), settings.augment, self.device, pictures.size)
         self.val_images, self.val_classes = on_device(pictures.val, self.device)
         self.steps = len(self.loader) // settings.batch
         whole = self.steps * settings.epochs

@@ -21,8 +21,8 @@ from edgecnn.records import sha256_file
 from edgecnn.run import Run
 from edgecnn.verbs.folders import Limits
 from edgecnn.verbs.network import EVALUATED, Network, calibration_pictures
+from edgecnn.verbs.pictures import data_spec
 from edgecnn.verbs.recipes import network_of, recipe_of
-from edgecnn.verbs.train import data_spec
 
 if TYPE_CHECKING:
     from torch import nn

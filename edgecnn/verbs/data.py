@@ -23,8 +23,8 @@ from edgecnn.edge import pixels
 from edgecnn.errors import UnusableFile
 from edgecnn.packaged import find_recipe
 from edgecnn.recipe import load_recipe
+from edgecnn.verbs.pictures import data_spec
 from edgecnn.verbs.recipes import located
-from edgecnn.verbs.train import data_spec
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,8 @@ from edgecnn.metrics import Array, confusion, ece, nll, softmax, top1, topk
 from edgecnn.run import Run
 from edgecnn.verbs.folders import find_artifact, find_run, read_export
 from edgecnn.verbs.model_files import FileOptions, ModelFile, is_model_file, match_classes
+from edgecnn.verbs.pictures import data_spec
 from edgecnn.verbs.recipes import recipe_of
-from edgecnn.verbs.train import data_spec
 
 VAL_FRACTION = 0.1
 """What counts as val in pictures that come without a recipe and without a val folder."""

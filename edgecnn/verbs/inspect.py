@@ -16,8 +16,8 @@ from edgecnn.nn.memory import ActivationBytes
 from edgecnn.nn.table import LayerRow, explain, peak
 from edgecnn.packaged import find_recipe
 from edgecnn.recipe import Recipe, load_recipe
+from edgecnn.verbs.pictures import data_spec
 from edgecnn.verbs.recipes import at, located, network_of
-from edgecnn.verbs.train import data_spec
 from edgecnn.verbs.weights import with_pixels
 
 if TYPE_CHECKING:  # reading model files wants libraries that recipes do without

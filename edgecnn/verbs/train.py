@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgecnn import run as runs
-from edgecnn.data import Dataset, DataSpec, open_dataset
+from edgecnn.data import Dataset, open_dataset
 from edgecnn.data.listed import list_bytes
 from edgecnn.errors import MissingExtra, UnusableFile, UsageError
 from edgecnn.nn.network import Network
@@ -21,6 +21,7 @@ from edgecnn.recipe import Recipe, dump_recipe, load_recipe
 from edgecnn.run import Run
 from edgecnn.verbs.best import Answers, look_at
 from edgecnn.verbs.choices import choose, settings_of
+from edgecnn.verbs.pictures import data_spec, learned_from
 from edgecnn.verbs.recipes import at, located, network_of
 from edgecnn.verbs.weights import absolute_weights, take_first_weights, with_pixels
 
@@ -118,7 +119,7 @@ def train(
 
     with joined() as processes:
         listed = list_bytes(data_spec(resolved), data_dir)
-        asked = Asked(path.read_text(encoding="utf-8"), resolved, dataset, network, listed)
+        asked = Asked(path.read_text(encoding="utf-8"), resolved, dataset, network, listed, data_dir)
         heard = listener if processes.first else Mute(listener)
         return Training(asked, run, root, heard, processes).run_through(started)
 
@@ -133,6 +134,7 @@ class Asked:
     network: Network
     splits: bytes | None
     """The list of the pictures' splits, where the recipe names one."""
+    data_dir: Path | None
 
 
 class Mute(Listener):
@@ -190,15 +192,11 @@ class Training:
         return self._record(run, trainer, answers, time.perf_counter() - started)
 
     def _prepared(self) -> tuple[Trainer, Run]:
-        from edgecnn.train.loader import Split
         from edgecnn.train.loop import check_batch
 
         asked, listener = self.asked, self.listener
-        dataset = asked.dataset
-        pictures = Split(dataset.load("train"), dataset.load("val"), tuple(dataset.labels))
+        pictures = learned_from(asked.recipe, asked.dataset, asked.data_dir, listener.message)
         check_batch(len(pictures.train), asked.recipe.train.batch)
-        for note in dataset.notes:
-            listener.message(f"note: {note}")
         model = _model(asked.network, asked.recipe.train.seed)
         taken = self._weights(model)
         recipe = choose(self._begun_as(asked.recipe), asked.network, pictures, self.processes, listener.message)
@@ -294,24 +292,6 @@ class RunJournal:
     def epoch(self, epoch: Epoch) -> None:
         """A line of metrics.jsonl."""
         self._run.metrics.add([dataclasses.asdict(epoch)])
-
-
-def data_spec(recipe: Recipe) -> DataSpec:
-    """The recipe's pictures, in the words of the data room."""
-    data, (height, width), resize = recipe.data, recipe.input.size, recipe.input.resize
-    return DataSpec(
-        data.source,
-        data.folder,
-        data.val_fraction,
-        height,
-        width,
-        resize,
-        data.broken,
-        data.cache,
-        data.splits,
-        data.background,
-        recipe.input.channels,
-    )
 
 
 def first_process() -> bool:

@@ -126,10 +126,7 @@ class Drawn:
 def test_a_resized_crop_is_torchvisions(height: int, width: int, top: int, left: int, tall: int, wide: int) -> None:
     """In one known window; at its border we read the pixels beyond it, torchvision repeats the last ones."""
     picture = torch.from_numpy(noise(1, height, width).images)
-    share = tall / height, wide / width
-    middle = (2 * top + tall) / height - 1, (2 * left + wide) / width - 1
-    moved = [at / (1 - part) if part < 1 else 0.0 for at, part in zip(middle, share, strict=True)]
-    drawn = Drawn(share[0] * share[1], np.log(share[1] / share[0]), *moved)
+    drawn = window(height, width, top, left, tall, wide)
     found = random_resized_crop(picture, drawn, np.arange(1))[0].int()  # type: ignore[arg-type]
     planes = picture[0].permute(2, 0, 1)
     expected = v2.functional.resized_crop(planes, top, left, tall, wide, [height, width]).permute(1, 2, 0).int()
@@ -137,6 +134,28 @@ def test_a_resized_crop_is_torchvisions(height: int, width: int, top: int, left:
     assert (found[inner] - expected[inner]).abs().max() <= 2
     shifted = v2.functional.resized_crop(planes, top, left + 1, tall, wide - 1, [height, width]).permute(1, 2, 0).int()
     assert (found[inner] - shifted[inner]).abs().max() > 20, "a window a pixel off would be seen"
+
+
+def window(height: int, width: int, top: int, left: int, tall: int, wide: int) -> Drawn:
+    """The draws that make random_resized_crop read this part of a picture."""
+    share = tall / height, wide / width
+    middle = (2 * top + tall) / height - 1, (2 * left + wide) / width - 1
+    moved = [at / (1 - part) if part < 1 else 0.0 for at, part in zip(middle, share, strict=True)]
+    return Drawn(share[0] * share[1], np.log(share[1] / share[0]), *moved)
+
+
+def test_a_crop_of_a_larger_picture_has_the_nets_size_and_the_larger_ones_pixels() -> None:
+    """64x64 to 48x48 of a part of 48x48: the very pixels. Of the picture made 48x48 first they could not be had."""
+    picture = torch.from_numpy(noise(1, 64, 64).images)
+    drawn = window(64, 64, 10, 4, 48, 48)
+    found = random_resized_crop(picture, drawn, np.arange(1), (48, 48))  # type: ignore[arg-type]
+    assert (found.int() - picture[:, 10:58, 4:52].int()).abs().max() <= 1
+
+
+def test_the_loader_brings_larger_pictures_to_the_nets_size() -> None:
+    names = ("flip", "random_resized_crop", "color_jitter", "mixup")
+    images, shares = Loader(noise(20, 40, 24), 10, names, CPU, (30, 18)).load(batch_of(np.arange(20), 20, 1, 2, 0))
+    assert (tuple(images.shape), tuple(shares.shape)) == ((20, 3, 30, 18), (20, 10))
 
 
 def test_resized_crops_are_of_many_sizes_and_places() -> None:

@@ -20,7 +20,7 @@ from edgecnn.errors import UnusableFile, UsageError
 from edgecnn.recipe import Recipe
 from edgecnn.records import to_json
 from edgecnn.verbs import data
-from edgecnn.verbs.train import data_spec
+from edgecnn.verbs.pictures import data_spec
 
 
 @pytest.fixture(autouse=True)

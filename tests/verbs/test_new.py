@@ -20,8 +20,8 @@ from edgecnn.recipe import load_recipe
 from edgecnn.records import to_json
 from edgecnn.run import Run
 from edgecnn.verbs.data import check, spec_of
+from edgecnn.verbs.pictures import data_spec
 from edgecnn.verbs.recipes import located, recipe_of
-from edgecnn.verbs.train import data_spec
 from tests.data.photos import CLASSES, COPIES, photos, plant_bursts, plant_copies, real, write
 
 

@@ -11,7 +11,7 @@ from edgecnn.data import Dataset, Pictures, open_dataset
 from edgecnn.packaged import HERE
 from edgecnn.recipe import Recipe, load_recipe
 from edgecnn.records import sha256_file, whole_folder
-from edgecnn.verbs.train import data_spec
+from edgecnn.verbs.pictures import data_spec
 from tools.exporters.exporter import Given
 
 FROM = "checkpoint.sha256"
