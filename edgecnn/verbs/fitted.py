@@ -49,7 +49,7 @@ class Way:
 
 
 PHOTO = ("random_resized_crop", "flip", "color_jitter")
-FINE_TUNED = Way(96, "mobilenet_v2", 0.5, "photos-96", (*PHOTO, "mixup"), batch=16, steps=900, epochs=10, lr0=0.03)
+FINE_TUNED = Way(96, "resnet18", 0.25, "photos-96", (*PHOTO, "mixup"), batch=16, steps=900, epochs=10, lr0=0.015)
 PHOTOS = Way(96, "mobilenet_v2", 0.5, None, PHOTO, batch=64, steps=1500, epochs=30, lr0=0.1)
 SMALL = Way(32, "ds_cnn", 0.5, None, ("crop", "flip"), batch=64, steps=1500, epochs=20, lr0=0.1)
 

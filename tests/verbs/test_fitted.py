@@ -109,8 +109,8 @@ def test_the_packaged_backbone_is_taken_where_there_is_one(tmp_path: Path, monke
     monkeypatch.setattr(packaged, "model_names", lambda: ["cifar10-ds", "photos-96"])
     recipe, text = written(tmp_path, pictures())
     assert (recipe.model.weights, recipe.train.freeze) == ("photos-96", None)
-    assert "model: {arch: mobilenet_v2, width: 0.5, weights: photos-96}  # fine-tuned from photos-96\n" in text
-    assert "  lr0: 0.03" in text
+    assert "model: {arch: resnet18, width: 0.25, weights: photos-96}  # fine-tuned from photos-96\n" in text
+    assert "  lr0: 0.015" in text
     assert "  freeze: null" in text
     small = pictures((32, 32))
     assert "photos-96" not in recipe_text("photos", PLACES, small, fit(small))

@@ -1,0 +1,84 @@
+"""tools/photo_backbone: what is learned from, the losses, and a whole small training."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+from edgecnn.data import Pictures
+from tests.scripts import script
+
+tool = script("photo_backbone")
+RANDOM = np.random.default_rng(0)
+
+
+def pictures(count: int, side: int, classes: int) -> Pictures:
+    """Bright on the left in even classes, on the right in odd ones."""
+    labels = np.arange(count) % classes
+    images = RANDOM.integers(0, 60, (count, side, side, 3), np.uint8)
+    for image, label in zip(images, labels, strict=True):
+        half = slice(None, side // 2) if label % 2 == 0 else slice(side // 2, None)
+        image[half] += 120
+    return Pictures(images, labels, tuple(map(str, range(count))))
+
+
+@pytest.fixture
+def taught() -> object:
+    return tool.Taught(pictures(64, 128, 2), pictures(20, 96, 2), pictures(64, 32, 10))
+
+
+def test_the_teacher_is_a_resnet_whose_blocks_add_nothing_at_first() -> None:
+    body = tool.resnet_d((8, 16, 32, 64)).eval()
+    assert body(torch.zeros(2, 3, 96, 96)).shape == (2, 64)
+    block = tool.Block(8, 8, 1).eval()
+    image = torch.rand(1, 8, 6, 6)
+    assert torch.equal(block(image), image)
+
+
+def test_the_backbone_is_the_recipes_network_without_its_classifier() -> None:
+    body, classifier = tool.backbone()
+    assert (classifier.in_features, classifier.out_features) == (128, len(tool.SEEN))
+    assert body(torch.zeros(2, 3, 96, 96)).shape == (2, 128)
+
+
+def test_the_loss_is_the_true_classes_alone_without_a_teacher_and_mostly_its_answers_with_one() -> None:
+    model = tool.Both(torch.nn.Identity(), 3)
+    mine = tool.Said(torch.rand(4, 3), torch.rand(4, 6))
+    shares = functional.one_hot(torch.tensor([0, 1, 2, 3]), 6).float()
+    true = functional.cross_entropy(mine.logits, shares, label_smoothing=0.1)
+    assert torch.equal(tool.loss_of_one(model, mine, None, shares, 0.1), true)
+    theirs = tool.Said(torch.rand(4, tool.TEACHER[-1]), mine.logits)
+    spread = (theirs.features - theirs.features.mean(0)) / (theirs.features.std(0) + 0.01)
+    features = ((model.as_teacher(mine.features) - spread) ** 2).mean()
+    agreed = tool.loss_of_one(model, mine, theirs, shares, 0.1)
+    assert torch.allclose(agreed, tool.TRUTH * true + tool.FEATURES * features)
+    other = tool.Said(theirs.features, theirs.logits.flip(1))
+    assert tool.loss_of_one(model, mine, other, shares, 0.1) > agreed
+
+
+def test_both_are_learned_and_the_weights_keep_their_names(taught: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tool, "SEEN", ("a", "b"))
+    how = replace(tool.HOW, epochs=6, batch=16, warmup_epochs=1, fused=False, threads=1, augment=("flip",))
+    torch.manual_seed(0)
+    teacher = tool.Both(tool.resnet_d((8, 8, 16, tool.TEACHER[-1])), tool.TEACHER[-1])
+    weights = tool.learn(teacher, taught, how, None, 6)
+    teacher.load_state_dict(weights)
+    assert tool.top1(teacher.eval(), taught.val) > 0.9  # type: ignore[attr-defined]
+    student = tool.Both(tool.resnet_d((8, 8, 8, 16)), 16)
+    names = list(student.state_dict())
+    assert list(tool.learn(student, taught, how, teacher, 4)) == names
+
+
+def test_photos_are_linked_by_split(tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        for name in (*tool.SEEN, "tench"):
+            (tmp_path / "set" / split / name).mkdir(parents=True)
+    for _ in range(2):
+        tool.link(tmp_path / "set", tmp_path / "photos-6")
+    assert sorted(path.name for path in (tmp_path / "photos-6/test").iterdir()) == sorted(tool.SEEN)
+    assert (tmp_path / "photos-6/test/church").resolve() == tmp_path / "set/val/church"
