@@ -7,10 +7,13 @@ older ones. One that does not read at all is dropped by the server (server.py), 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any, TypeVar
 
 from edgecnn.edge.camera.views.doors import Message, Receive, Scope, Send
 from edgecnn.edge.camera.views.feed import BOUNDARY, VIEWERS, Feed, Seats
+
+T = TypeVar("T")
 
 RESULTS_PER_S = 15
 HEALTH_S = 0.5
@@ -87,11 +90,25 @@ async def events(feed: Feed) -> AsyncIterator[bytes]:
     clock, seen = asyncio.get_running_loop().time, 0
     health_due = clock() + HEALTH_S
     while True:
-        try:
-            seen, result = await asyncio.wait_for(feed.results.after(seen), max(0.0, health_due - clock()))
-        except asyncio.TimeoutError:
+        left_s = health_due - clock()
+        newer = await _within(left_s, feed.results.after(seen)) if left_s > 0 else None
+        if newer is None:
             health_due = clock() + HEALTH_S
             yield feed.health()
         else:
+            seen, result = newer
             yield result
             await asyncio.sleep(1 / RESULTS_PER_S)
+
+
+async def _within(timeout_s: float, coming: Coroutine[Any, Any, T]) -> T | None:
+    """What comes in time; else None. asyncio.wait_for swallows a cancellation in the turn that its result comes in.
+
+    (Until Python 3.12, https://github.com/python/cpython/issues/86296.) A viewer who left then was sent to for ever.
+    """
+    task = asyncio.ensure_future(coming)
+    try:
+        await asyncio.wait([task], timeout=timeout_s)
+        return task.result() if task.done() else None
+    finally:
+        task.cancel()

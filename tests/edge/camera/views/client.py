@@ -50,10 +50,12 @@ def watch(url: str, path: str = "/stream", receive_buffer: int | None = None, **
     return viewer
 
 
-def read_until(viewer: socket.socket, wanted: bytes, count: int = 1) -> bytes:
-    """What comes until `wanted` has come so often, or the stream ends."""
-    read = b""
+def read_until(viewer: socket.socket, wanted: bytes, count: int = 1, seconds: float = 60) -> bytes:
+    """What comes until `wanted` has come so often, or the stream ends. TimeoutError if it doesn't come in time."""
+    read, until = b"", time.monotonic() + seconds
     while read.count(wanted) < count:
+        if time.monotonic() > until:
+            raise TimeoutError(f"{wanted!r} came {read.count(wanted)} times in {seconds:.0f} s, not {count}")
         piece = viewer.recv(1 << 16)
         if not piece:
             break

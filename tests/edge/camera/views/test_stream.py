@@ -21,7 +21,7 @@ from edgecnn.edge.artifact import load
 from edgecnn.edge.camera.live import Live, Shown
 from edgecnn.edge.camera.views import server
 from edgecnn.edge.camera.views.feed import BOUNDARY, VIEWERS, Feed
-from edgecnn.edge.camera.views.stream import Stream, pictures
+from edgecnn.edge.camera.views.stream import Stream, events, pictures
 from edgecnn.edge.camera.views.web import WebView
 from edgecnn.packaged import find_model
 from tests.edge.camera.views.client import ask, eventually, read_until, watch
@@ -107,6 +107,33 @@ def test_a_slow_viewer_gets_the_newest_when_it_is_ready() -> None:
 
     asyncio.run(look())
     assert sent == [b"0", b"9"]
+
+
+@pytest.mark.parametrize("turns", range(8))
+def test_who_leaves_just_as_a_result_comes_frees_the_place(turns: int) -> None:
+    """Some turns of the loop lie between the two; in none is the viewer's end lost to what came for it."""
+
+    async def leave() -> int:
+        feed = Feed(Live(card()))
+        left = asyncio.Event()
+
+        async def send(_: Any) -> None:
+            pass
+
+        async def receive() -> Any:
+            await left.wait()
+            return {"type": "http.disconnect"}
+
+        viewer = asyncio.create_task(Stream("x", feed, feed.event_seats, events)({"method": "GET"}, receive, send))
+        await asyncio.sleep(0.01)
+        left.set()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        feed.results.put(b"result")
+        await asyncio.wait([viewer], timeout=1)
+        return feed.event_seats.taken
+
+    assert asyncio.run(leave()) == 0
 
 
 def test_who_never_reads_slows_nobody_and_is_dropped(live: Live, view: WebView) -> None:
