@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch.nn import functional
 
 from edgecnn.data import Pictures
@@ -82,3 +84,27 @@ def test_photos_are_linked_by_split(tmp_path: Path) -> None:
         tool.link(tmp_path / "set", tmp_path / "photos-6")
     assert sorted(path.name for path in (tmp_path / "photos-6/test").iterdir()) == sorted(tool.SEEN)
     assert (tmp_path / "photos-6/test/church").resolve() == tmp_path / "set/val/church"
+
+
+def test_the_backbone_learns_from_the_weights_that_the_teachers_training_gave(
+    taught: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are a moving average, not those that the last step left; and a teacher that lies there is not trained."""
+    trained: list[tuple[object, torch.Tensor | None]] = []
+
+    def learn(model: torch.nn.Module, _: object, how: object, teacher: Any, __: int) -> dict[str, torch.Tensor]:
+        trained.append((how, None if teacher is None else teacher.photos.bias.clone()))
+        return {name: torch.full_like(value, 0.5) for name, value in model.state_dict().items()}
+
+    monkeypatch.setattr(tool, "learn", learn)
+    monkeypatch.setattr(tool.Taught, "found", lambda *_: taught)
+    monkeypatch.setenv("EDGECNN_DATA", str(tmp_path))
+    monkeypatch.setattr("sys.argv", ["photo_backbone", str(tmp_path / "out")])
+    threads = torch.get_num_threads()
+    tool.main()
+    tool.main()
+    torch.set_num_threads(threads)
+    assert [teacher is None for _, teacher in trained] == [True, False, False]
+    assert all(teacher is None or (teacher == 0.5).all() for _, teacher in trained)
+    body, _ = tool.backbone()
+    assert set(load_file(tmp_path / "out/photos-6-backbone.safetensors")) == set(body.state_dict())
