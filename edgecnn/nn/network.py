@@ -160,7 +160,7 @@ def _block(path: str, plan: Plan, value: _Value) -> tuple[list[Step], _Value]:
     steps, body = _steps(f"{path}/", plan.inner, value)
     skipped = value
     if plan.shortcut is not None:
-        made, skipped = _layer(f"{path}/shortcut", plan.shortcut, value)
+        made, skipped = _steps(f"{path}/", [("shortcut", plan.shortcut)], value)
         steps += made
     if not (plan.adds or plan.gates):
         return steps, body

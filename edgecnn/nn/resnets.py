@@ -1,6 +1,7 @@
 """What the ResNets share (He et al., arXiv:1512.03385): basic and bottleneck blocks, in stages of growing width.
 
-Where a block changes the shape, a 1x1 convolution with batch norm projects its input (the paper's option B).
+Where a block changes the shape, a 1x1 convolution with batch norm projects its input (the paper's option B); in the
+D form behind a mean of the stride's windows.
 """
 
 from __future__ import annotations
@@ -39,6 +40,26 @@ def imagenet_resnet(
         stem = [conv("stem", stages[0], 7, 2), MaxPool(size=(3, 3), stride=(2, 2), padding="same", name="stem_pool")]
     made = [*stem, *staged(block, stages, counts, stages[0], expansion)]
     return (*made, GlobalAveragePool(name="pool"), Dense(units=classes, name="classifier"))
+
+
+def resnet_d(
+    block: Block, expansion: int, counts: Sequence[int], classes: int, width: float, size: Pair
+) -> tuple[Layer, ...]:
+    """The same with three 3x3 in the stem, the first two half as wide, and averages in front of strided projections.
+
+    Source: "Bag of Tricks for Image Classification", He et al., arXiv:1812.01187, section 4, form D. For pictures of
+    less than 64 rows or columns the stem has stride 1, and there is no pool.
+    """
+    stages = [scaled(filters, width) for filters in IMAGENET_STAGES]
+    half, stride = scaled(IMAGENET_STAGES[0] // 2, width), 1 if is_small(size) else 2
+    stem: list[Layer] = [conv("stem1", half, 3, stride), conv("stem2", half, 3, 1), conv("stem3", stages[0], 3, 1)]
+    if not is_small(size):
+        stem.append(MaxPool(size=(3, 3), stride=(2, 2), padding="same", name="stem_pool"))
+    blocks = [
+        made.model_copy(update={"shortcut": "average"}) if made.shortcut == "conv" else made
+        for made in staged(block, stages, counts, stages[0], expansion)
+    ]
+    return (*stem, *blocks, GlobalAveragePool(name="pool"), Dense(units=classes, name="classifier"))
 
 
 def staged(

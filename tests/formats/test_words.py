@@ -90,7 +90,10 @@ CASES: dict[str, tuple[str, ...]] = {
     "spatial_dropout": ("spatial_dropout: {rate: 0.5}",),
     "flatten": ("flatten",),
     "dense": tuple(f"[flatten, {{dense: {{units: 10, activation: {a}}}}}]" for a in ("linear", "sigmoid", "softmax")),
-    "residual": ("residual: {layers: [{conv: {filters: 8}}], activation: silu}",),
+    "residual": (
+        "residual: {layers: [{conv: {filters: 8}}], activation: silu}",
+        "residual: {layers: [{conv: {filters: 8, kernel: 3, stride: 2}}], shortcut: average, activation: relu}",
+    ),
     "transposed_conv": (
         "transposed_conv: {filters: 6, kernel: 3, stride: 2, activation: relu}",
         "transposed_conv: {filters: 6, kernel: [2, 3], stride: [2, 1], padding: valid, batch_norm: true}",

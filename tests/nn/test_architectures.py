@@ -47,6 +47,11 @@ EXACT: list[tuple[str, float | None, tuple[int, int, int], int, int]] = [
     # counted by hand in test_network.py
     ("tiny_cifar", None, (3, 32, 10), 268_650, 442_368 + 256 * 4608 + 262_144 + 1280),
     ("ds_cnn", None, (3, 32, 10), 170_954, 12_259_520),
+    # torchvision's ResNet-18 with three 3x3 in its stem's place, at 112 x 112; timm 1.0.31's resnet18d has as many
+    (
+        "resnet18_d", None, (3, 224, 1000), 11_689_512 - (9408 + 128) + (864 + 64) + (9216 + 64) + (18_432 + 128),
+        1_814_073_344 + 12_544 * (864 + 9216 + 18_432 - 9408),
+    ),
     *((f"resnet{6 * n + 2}", None, (3, 32, 10), *cifar_resnet_by_hand(n)) for n in (1, 3, 5, 9)),
 ]  # fmt: skip
 

@@ -112,6 +112,8 @@ CASES: list[tuple[Layer, tuple[int, ...]]] = [
     (Dense(units=7, bias=False), (10,)),
     (Residual(layers=(Conv(filters=6, batch_norm=True),), activation="relu"), PICTURE),
     (Residual(layers=(Conv(filters=8, stride=(2, 2)), DepthwiseConv()), shortcut="conv"), PICTURE),
+    (Residual(layers=(Conv(filters=8, stride=(2, 3)),), shortcut="average"), PICTURE),
+    (Residual(layers=(Conv(filters=8),), shortcut="average"), PICTURE),
     (InvertedResidual(filters=6), PICTURE),
     (InvertedResidual(filters=6, expansion=1, activation="relu"), PICTURE),
     (InvertedResidual(filters=9, expansion=2, stride=(2, 2), kernel=(5, 5)), PICTURE),

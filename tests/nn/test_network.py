@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 
 from edgecnn.errors import UsageError
 from edgecnn.nn.network import Network, plan_network
@@ -95,6 +96,20 @@ def test_a_residual_sees_what_its_body_sees() -> None:
     assert rows["block/shortcut"].receptive_field == (1, 1)
     assert sum(row.params for row in rows.values()) == net.params
     assert sum(row.macs for row in rows.values()) == net.macs
+
+
+def test_an_average_shortcut_is_torch_s_mean_of_the_strides_windows_and_then_a_projection() -> None:
+    body = (Conv(filters=6, kernel=(3, 3), stride=(2, 2), name="a"),)
+    net = layered(Residual(layers=body, shortcut="average", name="block"), GlobalAveragePool(), Dense(units=10))
+    rows = {row.name: row for row in net.rows()}
+    assert list(rows)[:4] == ["block/a", "block/shortcut/pool", "block/shortcut/project", "block/add"]
+    assert rows["block/shortcut/project"].receptive_field == (2, 2)
+    block = net.build().eval().get_submodule("block")
+    image = torch.randn(2, 3, *net.input[1:])
+    project, made = block.get_submodule("shortcut.project"), block.get_submodule("body")
+    wanted = project(functional.avg_pool2d(image, 2)) + made(image)
+    assert torch.allclose(block(image), wanted, atol=1e-6)
+    assert next(project.parameters()).shape == (6, 3, 1, 1)
 
 
 def test_a_layer_called_shortcut_stands_among_the_others() -> None:

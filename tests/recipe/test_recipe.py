@@ -254,7 +254,7 @@ def test_layers_inside_residuals(tmp_path: Path) -> None:
     )
     assert_said(
         problems(path),
-        ("6:9", "shortcut: Input should be 'identity' or 'conv'"),
+        ("6:9", "shortcut: Input should be 'identity', 'conv' or 'average'"),
         ("8:20", "filters: Input should be greater than or equal to 1, got 0"),
         ("11:19", "unknown layer 'relu7'; did you mean 'relu"),
         ("12:19", "'conv' takes named values"),

@@ -35,26 +35,26 @@ def taught() -> object:
 
 
 def test_the_teacher_is_a_resnet_whose_blocks_add_nothing_at_first() -> None:
-    body = tool.resnet_d((8, 16, 32, 64)).eval()
-    assert body(torch.zeros(2, 3, 96, 96)).shape == (2, 64)
-    block = tool.Block(8, 8, 1).eval()
+    body, features = tool.bare({"model.arch": "resnet18_d", "model.width": 0.125})
+    assert body.eval()(torch.zeros(2, 3, 96, 96)).shape == (2, 64) == (2, features)
+    tool.nothing_at_first(body)
     image = torch.rand(1, 8, 6, 6)
-    assert torch.equal(block(image), image)
+    assert torch.equal(body.get_submodule("stage1_block2")(image), image)
 
 
 def test_the_backbone_is_the_recipes_network_without_its_classifier() -> None:
-    body, classifier = tool.backbone()
-    assert (classifier.in_features, classifier.out_features) == (128, len(tool.SEEN))
+    body, features = tool.bare({})
+    assert features == 128
     assert body(torch.zeros(2, 3, 96, 96)).shape == (2, 128)
 
 
 def test_the_loss_is_the_true_classes_alone_without_a_teacher_and_mostly_its_answers_with_one() -> None:
-    model = tool.Both(torch.nn.Identity(), 3)
+    model = tool.Both(torch.nn.Identity(), 3, 7)
     mine = tool.Said(torch.rand(4, 3), torch.rand(4, 6))
     shares = functional.one_hot(torch.tensor([0, 1, 2, 3]), 6).float()
     true = functional.cross_entropy(mine.logits, shares, label_smoothing=0.1)
     assert torch.equal(tool.loss_of_one(model, mine, None, shares, 0.1), true)
-    theirs = tool.Said(torch.rand(4, tool.TEACHER[-1]), mine.logits)
+    theirs = tool.Said(torch.rand(4, 7), mine.logits)
     spread = (theirs.features - theirs.features.mean(0)) / (theirs.features.std(0) + 0.01)
     features = ((model.as_teacher(mine.features) - spread) ** 2).mean()
     agreed = tool.loss_of_one(model, mine, theirs, shares, 0.1)
@@ -63,17 +63,19 @@ def test_the_loss_is_the_true_classes_alone_without_a_teacher_and_mostly_its_ans
     assert tool.loss_of_one(model, mine, other, shares, 0.1) > agreed
 
 
-def test_both_are_learned_and_the_weights_keep_their_names(taught: object, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_both_are_learned_and_the_weights_keep_their_names(
+    taught: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(tool, "SEEN", ("a", "b"))
     how = replace(tool.HOW, epochs=6, batch=16, warmup_epochs=1, fused=False, threads=1, augment=("flip",))
     torch.manual_seed(0)
-    teacher = tool.Both(tool.resnet_d((8, 8, 16, tool.TEACHER[-1])), tool.TEACHER[-1])
-    weights = tool.learn(teacher, taught, how, None, 6)
+    teacher = tool.Both(*tool.bare({"model.arch": "resnet18_d", "model.width": 0.125}))
+    weights = tool.learn(teacher, taught, how, None, 6, tmp_path / "a.partial")
     teacher.load_state_dict(weights)
     assert tool.top1(teacher.eval(), taught.val) > 0.9  # type: ignore[attr-defined]
-    student = tool.Both(tool.resnet_d((8, 8, 8, 16)), 16)
+    student = tool.Both(*tool.bare({"model.width": 0.125}), 64)
     names = list(student.state_dict())
-    assert list(tool.learn(student, taught, how, teacher, 4)) == names
+    assert list(tool.learn(student, taught, how, teacher, 4, tmp_path / "b.partial")) == names
 
 
 def test_photos_are_linked_by_split(tmp_path: Path) -> None:
@@ -92,7 +94,7 @@ def test_the_backbone_learns_from_the_weights_that_the_teachers_training_gave(
     """They are a moving average, not those that the last step left; and a teacher that lies there is not trained."""
     trained: list[tuple[object, torch.Tensor | None]] = []
 
-    def learn(model: torch.nn.Module, _: object, how: object, teacher: Any, __: int) -> dict[str, torch.Tensor]:
+    def learn(model: torch.nn.Module, __: object, how: object, teacher: Any, *_: object) -> dict[str, torch.Tensor]:
         trained.append((how, None if teacher is None else teacher.photos.bias.clone()))
         return {name: torch.full_like(value, 0.5) for name, value in model.state_dict().items()}
 
@@ -106,5 +108,5 @@ def test_the_backbone_learns_from_the_weights_that_the_teachers_training_gave(
     torch.set_num_threads(threads)
     assert [teacher is None for _, teacher in trained] == [True, False, False]
     assert all(teacher is None or (teacher == 0.5).all() for _, teacher in trained)
-    body, _ = tool.backbone()
+    body, _ = tool.bare({})
     assert set(load_file(tmp_path / "out/photos-6-backbone.safetensors")) == set(body.state_dict())

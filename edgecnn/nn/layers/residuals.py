@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edgecnn.errors import UsageError
+from edgecnn.geometry import Pair
 from edgecnn.nn.layers.convolutions import conv
 from edgecnn.nn.layers.plan import Plan, Shape, picture, plan_layers, plans
 from edgecnn.recipe import layers as words
@@ -20,11 +21,12 @@ def residual(word: words.Residual, shape: Shape) -> Plan:
     body = plan_layers(word.layers, shape)
     output = body[-1][1].output
     shortcut: Plan | None = None
-    if word.shortcut == "conv":
+    if word.shortcut != "identity":
         if len(output) != 3:
             raise UsageError(f"residual: its layers must keep a picture, they give {list(output)}")
         stride = (-(-height // output[1]), -(-width // output[2]))
-        shortcut = conv(words.Conv(filters=output[0], kernel=(1, 1), stride=stride, batch_norm=True), shape)
+        project = _averaged if word.shortcut == "average" and stride != (1, 1) else _projected
+        shortcut = project(output[0], stride, shape)
     reached = shortcut.output if shortcut else shape
     if reached != output:
         raise UsageError(f"residual: {list(reached)} and {list(output)} can't be added; use shortcut: conv")
@@ -47,6 +49,32 @@ def residual(word: words.Residual, shape: Shape) -> Plan:
         inner=body,
         shortcut=shortcut,
         adds=True,
+    )
+
+
+def _projected(filters: int, stride: Pair, shape: Shape) -> Plan:
+    return conv(words.Conv(filters=filters, kernel=(1, 1), stride=stride, batch_norm=True), shape)
+
+
+def _averaged(filters: int, stride: Pair, shape: Shape) -> Plan:
+    """A mean of each window, then the projection at stride 1."""
+    mean = words.AveragePool(size=stride, stride=stride, padding="same", name="pool")
+    project = words.Conv(filters=filters, kernel=(1, 1), batch_norm=True, name="project")
+    inner = plan_layers([mean, project], shape)
+
+    def build() -> nn.Module:
+        from edgecnn.nn import blocks
+
+        return blocks.named([(name, plan.build()) for name, plan in inner])
+
+    parts = [plan for _, plan in inner]
+    return Plan(
+        "average_shortcut",
+        parts[-1].output,
+        build,
+        params=sum(plan.params for plan in parts),
+        macs=sum(plan.macs for plan in parts),
+        inner=inner,
     )
 
 

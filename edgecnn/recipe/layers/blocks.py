@@ -10,12 +10,16 @@ from edgecnn.recipe.layers.common import Activation, Count, Layer, Pair
 
 
 class Residual(Layer):
-    """Add the input to what `layers` make of it; `shortcut: conv` projects it where the shapes differ."""
+    """Add the input to what `layers` make of it; where the shapes differ, `shortcut: conv` projects it first.
+
+    `shortcut: average` takes the mean of each window of the stride before it projects, so that no pixel is passed over
+    (ResNet-D, He et al., arXiv:1812.01187).
+    """
 
     nested: ClassVar[tuple[str, ...]] = ("layers",)
 
     layers: tuple[Any, ...]
-    shortcut: Literal["identity", "conv"] = "identity"
+    shortcut: Literal["identity", "conv", "average"] = "identity"
     activation: Activation = "linear"
 
 
