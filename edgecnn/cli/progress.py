@@ -16,7 +16,7 @@ from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progres
 from edgecnn.cli.options import Voice
 from edgecnn.cli.signals import StopSignals
 from edgecnn.errors import EdgecnnError, Interrupted
-from edgecnn.verbs.train import Listener
+from edgecnn.verbs.listener import Listener
 
 if TYPE_CHECKING:
     from edgecnn.train.settings import Epoch

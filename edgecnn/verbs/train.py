@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import importlib.util
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from edgecnn.recipe import Recipe, dump_recipe, load_recipe
 from edgecnn.run import Run
 from edgecnn.verbs.best import Answers, look_at
 from edgecnn.verbs.choices import choose, settings_of
+from edgecnn.verbs.listener import Listener, Mute, RunJournal
 from edgecnn.verbs.pictures import data_spec, learned_from
 from edgecnn.verbs.recipes import at, located, network_of
 from edgecnn.verbs.weights import absolute_weights, take_first_weights, with_pixels
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from edgecnn.train.loop import Trainer
     from edgecnn.train.percentages import Percentages
     from edgecnn.train.processes import Processes
-    from edgecnn.train.settings import Epoch, Progress, Step
 
 
 @dataclass(frozen=True)
@@ -54,26 +53,6 @@ class TrainRecord:
     percentages: Percentages | None = None
     """Fitted by the first process; None in the others."""
     schema: str = "edgecnn.train/1"
-
-
-class Listener:
-    """What a caller may want to hear while training goes on; by itself it hears nothing and never stops."""
-
-    def message(self, text: str) -> None:
-        """One sentence for the person watching."""
-
-    def started(self, run: Path) -> None:
-        """The run folder is there: from now on training can be gone on with."""
-
-    def progress(self, progress: Progress) -> None:
-        """A few times a second."""
-
-    def epoch(self, epoch: Epoch) -> None:
-        """After each epoch's validation."""
-
-    def stop_requested(self) -> bool:
-        """Asked before each step; True saves and raises Interrupted."""
-        return False
 
 
 def train(
@@ -135,27 +114,6 @@ class Asked:
     splits: bytes | None
     """The list of the pictures' splits, where the recipe names one."""
     data_dir: Path | None
-
-
-class Mute(Listener):
-    """The listener of a process that is not the first: it may stop training, but isn't told anything."""
-
-    def __init__(self, listener: Listener) -> None:
-        self._listener = listener
-
-    def stop_requested(self) -> bool:
-        """What the listener says."""
-        return self._listener.stop_requested()
-
-    def started(self, run: Path) -> None:
-        """From now on a signal saves first, here too."""
-        self._listener.started(run)
-
-    def steps(self, steps: Sequence[Step]) -> None:
-        """The first process writes them down."""
-
-    def sync(self) -> None:
-        """Nothing is written here."""
 
 
 class Training:
@@ -270,28 +228,6 @@ class Training:
             images_per_s=sum(speeds) / max(1, len(speeds)),
             seconds=seconds,
         )
-
-
-class RunJournal:
-    """Writes a run's lines into its folder, and passes on what a listener hears."""
-
-    def __init__(self, run: Run, listener: Listener) -> None:
-        self._run = run
-        self.progress, self.message = listener.progress, listener.message
-        self.stop_requested = listener.stop_requested
-
-    def steps(self, steps: Sequence[Step]) -> None:
-        """Lines of batches.jsonl."""
-        self._run.batches.add([dataclasses.asdict(step) for step in steps])
-
-    def sync(self) -> None:
-        """See that both files outlive a power cut."""
-        self._run.batches.sync()
-        self._run.metrics.sync()
-
-    def epoch(self, epoch: Epoch) -> None:
-        """A line of metrics.jsonl."""
-        self._run.metrics.add([dataclasses.asdict(epoch)])
 
 
 def first_process() -> bool:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from edgecnn.train.checkpoint import Checkpoints
-from edgecnn.verbs.train import Listener, train
+from edgecnn.verbs.listener import Listener
+from edgecnn.verbs.train import train
 from tests.small_disk import edgecnn_on_full_disk, free, small_disk
 from tests.train.test_checkpoint import silent, whole
 from tests.verbs.small_runs import class_folders, edgecnn, recipe, tree

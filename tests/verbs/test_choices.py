@@ -11,7 +11,8 @@ from edgecnn.recipe.schema import Train
 from edgecnn.run import Run
 from edgecnn.train import choice
 from edgecnn.verbs.choices import _open
-from edgecnn.verbs.train import Listener, train
+from edgecnn.verbs.listener import Listener
+from edgecnn.verbs.train import train
 from tests.verbs.small_runs import class_folders, recipe, tree
 
 

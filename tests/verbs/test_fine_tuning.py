@@ -23,7 +23,8 @@ from edgecnn.train.checkpoint import read_state
 from edgecnn.verbs import weights
 from edgecnn.verbs.eval import evaluate
 from edgecnn.verbs.export import export
-from edgecnn.verbs.train import Listener, TrainRecord, train
+from edgecnn.verbs.listener import Listener
+from edgecnn.verbs.train import TrainRecord, train
 from tests.verbs.small_runs import LAYERS, SmallRun, bundled, class_folders, recipe, small_run_in, tree
 from tests.verbs.small_runs import edgecnn as command
 

@@ -23,7 +23,8 @@ from edgecnn.errors import Interrupted
 from edgecnn.recipe import load_recipe
 from edgecnn.recipe.schema import Model
 from edgecnn.run import Run
-from edgecnn.verbs.train import Listener, train
+from edgecnn.verbs.listener import Listener
+from edgecnn.verbs.train import train
 from edgecnn.verbs.weights import told_pixels
 from tests.nn.small_timm import MEAN, STD, small_timm
 from tests.verbs.small_runs import PINNED, bundled, class_folders
