@@ -2,7 +2,7 @@
 
 runs/<recipe>[-2, -3 ...]/
   recipe.yaml, resolved.yaml, checkpoints/{last,previous,best}/, metrics.jsonl, batches.jsonl, curves.png,
-  confusion.png, percentages.json, export/<name>/
+  confusion.png, percentages.json, teacher/ (a run of its own), export/<name>/
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from edgecnn.records import disk_errors, sweep, write_whole
 RUNS = Path("runs")
 SPLITS = "splits.csv"
 """In a run: the copy of the list of its pictures' splits."""
+TEACHER = "teacher"
+"""In a run: the run of the larger network that it learns from."""
 FILES = (
     "recipe.yaml",
     "resolved.yaml",
@@ -96,6 +98,12 @@ class Run:
     def percentages(self) -> Path:
         """What makes the best checkpoint's percentages mean something."""
         return self.path / "percentages.json"
+
+    @property
+    def teacher(self) -> Run | None:
+        """The run of the larger network that it learns from, where that was begun."""
+        found = sorted(path for path in self.path.glob(f"{TEACHER}*") if is_run(path))
+        return Run(found[0]) if found else None
 
     @property
     def begun(self) -> bool:

@@ -34,6 +34,12 @@ def trained(console: Console, record: TrainRecord) -> None:
         f"{duration(record.seconds)}, "
         f"{record.images_per_s:,.0f} images/s; {record.params:,} parameters, {record.macs / 1e6:.2f} M multiply-adds"
     )
+    if record.teacher is not None:
+        told = record.teacher
+        console.print(
+            f"its teacher: val {percent(told.val_top1)} after epoch {told.best_epoch} of {told.epochs}, "
+            f"{duration(told.seconds)}; {told.params:,} parameters, {told.macs / 1e6:.2f} M multiply-adds"
+        )
     if record.percentages is not None:
         console.print(_percentages(record.percentages), soft_wrap=True)
     console.print(

@@ -1,4 +1,4 @@
-"""What comes with edgecnn: recipes, devices, bundled pictures, models. The folder, and its door.
+"""What comes with edgecnn: recipes, devices, bundled pictures, models, weights. The folder, and its door.
 
 In a wheel everything lies in this folder; in a checkout recipes/ and devices/ lie at the top.
 """
@@ -13,7 +13,7 @@ HERE = Path(__file__).parent
 
 
 def folder(kind: str) -> Path:
-    """Where the packaged `recipes`, `devices` or `models` lie."""
+    """Where the packaged `recipes`, `devices`, `models` or `weights` lie."""
     inside = HERE / kind
     return inside if inside.is_dir() else HERE.parents[1] / kind
 
@@ -40,3 +40,14 @@ def find_model(name: str) -> Path | None:
 def model_names() -> list[str]:
     """The packaged models."""
     return sorted(path.name for path in folder("models").glob("*") if path.is_dir())
+
+
+def find_weights(name: str) -> Path | None:
+    """The file of packaged weights that are no model of their own, or None."""
+    found = folder("weights") / f"{name}.safetensors"
+    return found if found.is_file() and "/" not in name else None
+
+
+def weights_names() -> list[str]:
+    """Those packaged weights."""
+    return sorted(path.stem for path in folder("weights").glob("*.safetensors"))

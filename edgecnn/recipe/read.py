@@ -18,6 +18,8 @@ from edgecnn.recipe.layers import KINDS, WORDS, Layer
 from edgecnn.recipe.schema import Recipe
 
 Place = tuple[str | int, ...]
+MODELS = (("model",), ("teacher", "model"))
+"""The places of a recipe where layers may stand."""
 
 
 def load_recipe(path: Path, overrides: Mapping[str, Any] | None = None) -> Recipe:
@@ -27,10 +29,12 @@ def load_recipe(path: Path, overrides: Mapping[str, Any] | None = None) -> Recip
     """
     tree, positions = _overridden(path, overrides)
     problems: list[Problem] = []
-    layers = _layers_of(tree, positions, problems)
     plain = _plain(tree)
-    if layers is not None:
-        plain["model"]["layers"] = layers
+    for place in MODELS:
+        model = _at(plain, place)
+        if isinstance(model, dict) and model.get("layers") is not None:
+            written = _at(tree, (*place, "layers"))
+            model["layers"] = _read_layers(written, (*place, "layers"), positions, problems)
     recipe: Recipe | None = None
     try:
         recipe = Recipe.model_validate(plain)
@@ -48,9 +52,12 @@ def position(path: Path, place: Place, overrides: Mapping[str, Any] | None = Non
 
 def dump_recipe(recipe: Recipe) -> str:
     """A recipe as YAML that `load_recipe` reads back to an equal one."""
-    tree = recipe.model_dump(mode="json", exclude_none=True, exclude={"model": {"layers"}})
-    if recipe.model.layers is not None:
-        tree["model"]["layers"] = [_written(layer) for layer in recipe.model.layers]
+    layers = {"layers": True}
+    tree = recipe.model_dump(mode="json", exclude_none=True, exclude={"model": layers, "teacher": {"model": layers}})
+    models = [recipe.model] if recipe.teacher is None else [recipe.model, recipe.teacher.model]
+    for place, model in zip(MODELS, models, strict=False):
+        if model.layers is not None:
+            _at(tree, place)["layers"] = [_written(layer) for layer in model.layers]
     out = io.StringIO()
     yaml = YAML()
     yaml.default_flow_style = None
@@ -147,11 +154,11 @@ class Positions:
         return f"{self._path}:{line + 1}:{column + 1}"
 
 
-def _layers_of(tree: CommentedMap, positions: Positions, problems: list[Problem]) -> tuple[Layer, ...] | None:
-    model = tree.get("model")
-    if not isinstance(model, CommentedMap) or model.get("layers") is None:
-        return None
-    return _read_layers(model["layers"], ("model", "layers"), positions, problems)
+def _at(tree: Any, place: Sequence[str]) -> Any:
+    """What stands there; None where nothing does."""
+    for key in place:
+        tree = tree.get(key) if isinstance(tree, Mapping) else None
+    return tree
 
 
 def _read_layers(items: Any, place: Place, positions: Positions, problems: list[Problem]) -> tuple[Layer, ...]:

@@ -185,6 +185,21 @@ class Train(Section):
         return self
 
 
+class Teacher(Section):
+    """A larger network that is trained first, on the same pictures; the model then learns from its answers.
+
+    What is left out is as `train` says, but that all its layers learn unless `freeze` says otherwise. temperature
+    softens the answers of both, alpha is their share of the loss beside the true classes (arXiv:1503.02531).
+    """
+
+    model: Model
+    epochs: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    lr0: Annotated[float, Field(gt=0.0, le=100.0)] | None = None
+    freeze: Annotated[int | str | None, BeforeValidator(_layers)] = None
+    temperature: Annotated[float, Field(gt=0.0, le=100.0)] = 2.0
+    alpha: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
+
+
 class Calibration(Section):
     """The training pictures that activation ranges are read from."""
 
@@ -244,6 +259,7 @@ class Recipe(Section):
     input: Input = Input()
     model: Model
     train: Train = Train()
+    teacher: Teacher | None = None
     quantize: Quantize = Quantize()
     export: Export = Export()
     limits: Limits = Limits()

@@ -53,6 +53,8 @@ class State:
     """How many training pictures there were, and the CRC-32 of their names; empty in old checkpoints."""
     weights: str | None = None
     """SHA-256 of the file that the first weights came from; None where they were drawn."""
+    teacher: str | None = None
+    """SHA-256 of the file of its teacher's weights; None where it had none."""
     sha256: Mapping[str, str] = field(default_factory=dict, compare=False)
     """Of each file of the folder, by its name; of state.json as it is without its own. Saving fills it in."""
     schema: str = "edgecnn.checkpoint/1"

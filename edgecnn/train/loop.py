@@ -21,6 +21,7 @@ from edgecnn.errors import Diverged, Interrupted, UnusableFile, UsageError
 from edgecnn.train.average import Average
 from edgecnn.train.batches import Batch, Places, batch_of, order
 from edgecnn.train.checkpoint import Checkpoints, State, Tensors
+from edgecnn.train.distill import Teacher
 from edgecnn.train.loader import Loader, Split, normalise, on_device
 from edgecnn.train.meter import Meter
 from edgecnn.train.optimizer import restore, state_of
@@ -113,6 +114,16 @@ class Trainer:
             first = str(error).splitlines()[-1].strip()
             raise UnusableFile(f"{self.checkpoints.folder}: does not fit the recipe's model ({first})") from error
         return True
+
+    def learn_from(self, teacher: Teacher, sha256: str) -> None:
+        """Learn from its answers from now on. sha256: of its weights; UsageError where training began with others."""
+        if self.state.teacher not in (None, sha256):
+            raise UsageError(
+                f"{self.checkpoints.folder}: learned from another teacher until now (its weights have the SHA-256 "
+                f"{self.state.teacher}); bring that back or train anew"
+            )
+        self.state = replace(self.state, teacher=sha256)
+        self.learner.learn_from(teacher)
 
     def _newest(self) -> tuple[Tensors, State] | None:
         """The first process reads: where it falls back to the checkpoint before, all of them do."""
@@ -240,6 +251,7 @@ class Trainer:
             rose_epoch=rose,
             pictures=before.pictures,
             weights=before.weights,
+            teacher=before.teacher,
         )
         if not self.processes.first:
             return

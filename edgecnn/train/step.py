@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +12,7 @@ from torch.nn import functional
 
 from edgecnn.errors import OutOfResources
 from edgecnn.train import allocator, norm
+from edgecnn.train.distill import Teacher
 from edgecnn.train.freeze import freeze
 from edgecnn.train.fused.places import fuse
 from edgecnn.train.optimizer import optimizer_of
@@ -34,6 +36,7 @@ class Learner:
         self._still = freeze(self.model, settings.freeze)
         self.optimizer = optimizer_of(self.model, settings)
         self._run: nn.Module = self.model
+        self._teacher: Teacher | None = None
         if processes.world > 1:
             norm.share_statistics(self.model)
             processes.spread(self.model)
@@ -41,6 +44,11 @@ class Learner:
             fuse(self.model, torch.bfloat16 if settings.dtype == "bfloat16" else torch.float32)
         if settings.compile:
             self._run = torch.compile(self.model, dynamic=False)  # type: ignore[assignment]
+
+    def learn_from(self, teacher: Teacher) -> None:
+        """From now on steps learn from a teacher's answers; threads are set anew, which its own training may change."""
+        model = teacher.model.to(_device(self.settings), memory_format=self.layout)  # type: ignore[call-overload]
+        self._teacher = replace(teacher, model=model.eval().requires_grad_(False))
 
     def train(self) -> None:
         """Before steps: everything in training mode, but for the batch norms of frozen layers."""
@@ -58,11 +66,9 @@ class Learner:
             group["lr"] = lr
         with memory_errors(settings.batch):
             with self.precision():
-                logits = self._run(images.contiguous(memory_format=self.layout))
-            total = functional.cross_entropy(
-                logits.float(), classes, label_smoothing=settings.label_smoothing, reduction="sum"
-            )
-            loss = total / settings.batch
+                images = images.contiguous(memory_format=self.layout)
+                logits = self._run(images)
+            loss = self._loss(images, logits.float(), classes) / settings.batch
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             self.processes.sum_gradients(self.model)
@@ -71,6 +77,16 @@ class Learner:
             self.optimizer.step()
         wanted = classes if classes.dim() == 1 else classes.argmax(1)
         return loss.detach(), (logits.detach().argmax(1) == wanted).sum()
+
+    def _loss(self, images: Tensor, logits: Tensor, classes: Tensor) -> Tensor:
+        """Summed over this process's part of the batch."""
+        total = functional.cross_entropy(
+            logits, classes, label_smoothing=self.settings.label_smoothing, reduction="sum"
+        )
+        if self._teacher is None:
+            return total
+        with self.precision():
+            return self._teacher.loss(images, logits, total)
 
     def precision(self) -> AbstractContextManager[object]:
         """What forward passes run in."""

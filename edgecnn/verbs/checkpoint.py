@@ -44,12 +44,13 @@ def load_module(recipe: Recipe, run: Run, labels: tuple[str, ...]) -> nn.Module:
 
 
 def _parents(run: Run) -> dict[str, str]:
-    """The checkpoint, and the weights that its training began with, where they came from a file -> SHA-256."""
+    """The checkpoint, the weights that its training began with, and its teacher's, where there are such -> SHA-256."""
     from edgecnn.train.checkpoint import read_state
 
     found = {"checkpoint": sha256_file(run.best() / "model.safetensors")}
-    weights = read_state(run.best()).weights
-    return found if weights is None else {**found, "weights": weights}
+    state = read_state(run.best())
+    others = {"weights": state.weights, "teacher": state.teacher}
+    return {**found, **{name: digest for name, digest in others.items() if digest is not None}}
 
 
 def percentages_of(run: Run) -> Percentages | None:

@@ -37,15 +37,15 @@ class Mute(Listener):
     """The listener of a process that is not the first: it may stop training, but isn't told anything."""
 
     def __init__(self, listener: Listener) -> None:
-        self._listener = listener
+        self.inner = listener
 
     def stop_requested(self) -> bool:
         """What the listener says."""
-        return self._listener.stop_requested()
+        return self.inner.stop_requested()
 
     def started(self, run: Path) -> None:
         """From now on a signal saves first, here too."""
-        self._listener.started(run)
+        self.inner.started(run)
 
     def steps(self, steps: Sequence[Step]) -> None:
         """The first process writes them down."""
@@ -74,3 +74,21 @@ class RunJournal:
     def epoch(self, epoch: Epoch) -> None:
         """A line of metrics.jsonl."""
         self._run.metrics.add([dataclasses.asdict(epoch)])
+
+
+class OfTeacher(Listener):
+    """Hears of the training of a run's teacher, and says that it is that; the run is the one that is gone on with."""
+
+    def __init__(self, listener: Listener) -> None:
+        self.listener = listener
+        self.progress, self.epoch = listener.progress, listener.epoch  # type: ignore[method-assign]
+        self.stop_requested = listener.stop_requested  # type: ignore[method-assign]
+
+    def message(self, text: str) -> None:
+        """One sentence, with whom it is about."""
+        self.listener.message(f"teacher: {text}")
+
+
+def of_teacher(listener: Listener) -> Listener:
+    """For the training of its teacher; who is mute stays so."""
+    return Mute(OfTeacher(listener.inner)) if isinstance(listener, Mute) else OfTeacher(listener)

@@ -6,24 +6,23 @@ import importlib.util
 import time
 from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgecnn import run as runs
-from edgecnn.data import Dataset, open_dataset
-from edgecnn.data.listed import list_bytes
-from edgecnn.errors import MissingExtra, UnusableFile, UsageError
+from edgecnn.errors import MissingExtra, UnusableFile
 from edgecnn.nn.network import Network
-from edgecnn.packaged import find_recipe
-from edgecnn.recipe import Recipe, dump_recipe, load_recipe
+from edgecnn.recipe import Recipe, dump_recipe
+from edgecnn.records import sha256_file
 from edgecnn.run import Run
+from edgecnn.verbs.asked import Asked, ask_for
 from edgecnn.verbs.best import Answers, look_at
 from edgecnn.verbs.choices import choose, settings_of
-from edgecnn.verbs.listener import Listener, Mute, RunJournal
-from edgecnn.verbs.pictures import data_spec, learned_from
-from edgecnn.verbs.recipes import at, located, network_of
-from edgecnn.verbs.weights import absolute_weights, take_first_weights, with_pixels
+from edgecnn.verbs.listener import Listener, Mute, RunJournal, of_teacher
+from edgecnn.verbs.pictures import learned_from
+from edgecnn.verbs.teacher import trained_teacher
+from edgecnn.verbs.weights import lasting_weights, take_first_weights
 
 if TYPE_CHECKING:
     from torch import nn
@@ -52,6 +51,8 @@ class TrainRecord:
     seconds: float
     percentages: Percentages | None = None
     """Fitted by the first process; None in the others."""
+    teacher: TrainRecord | None = None
+    """What the training of its teacher came to, where it had one to train or to look at again."""
     schema: str = "edgecnn.train/1"
 
 
@@ -71,49 +72,14 @@ def train(
     """
     started = time.perf_counter()
     listener = listener or Listener()
-    given = Path(recipe)
-    if runs.is_run(given):
-        if overrides:
-            raise UsageError(
-                f"{given}: a run goes on as it began; to change {', '.join(overrides)} train its recipe anew"
-            )
-        run: Run | None = Run(given)
-        path = Run(given).resolved
-        resolved = load_recipe(path)
-    else:
-        path, packaged = find_recipe(given)
-        if packaged:
-            listener.message(f"{given} is not here: taking the packaged recipe {path.name}")
-        run, resolved = None, load_recipe(path, overrides)
-    resolved = located(resolved, path.parent)
-    with at(path, overrides, "data", "source"):
-        dataset = open_dataset(data_spec(resolved), data_dir)
-    if run is None:  # a run says what its weights want to see, whatever became of them
-        resolved = with_pixels(resolved, path, overrides)
-    network = network_of(resolved, len(dataset.labels), path, overrides)
+    asked, run = ask_for(Path(recipe), overrides, data_dir, listener.message)
     _need_torch()
-    with at(path, overrides, "train", "freeze"):
-        _check_freeze(network, resolved.train.freeze)
+    asked.check_freeze()
     from edgecnn.train.processes import joined
 
     with joined() as processes:
-        listed = list_bytes(data_spec(resolved), data_dir)
-        asked = Asked(path.read_text(encoding="utf-8"), resolved, dataset, network, listed, data_dir)
         heard = listener if processes.first else Mute(listener)
         return Training(asked, run, root, heard, processes).run_through(started)
-
-
-@dataclass(frozen=True)
-class Asked:
-    """A recipe with what it names."""
-
-    text: str
-    recipe: Recipe
-    dataset: Dataset
-    network: Network
-    splits: bytes | None
-    """The list of the pictures' splits, where the recipe names one."""
-    data_dir: Path | None
 
 
 class Training:
@@ -135,6 +101,7 @@ class Training:
             trainer.checkpoints.sweep()
         if trainer.resume():
             self.listener.message(self._going_on(trainer))
+        teacher = None if trainer.finished else self._taught(run, trainer)
         if self.processes.first:
             self._check_best(run, trainer)
             run.metrics.keep(trainer.state.epoch)
@@ -147,7 +114,21 @@ class Training:
             )
         output = self.asked.recipe.export.output
         answers = look_at(run, trainer, output) if self.processes.first else Answers({}, None)
-        return self._record(run, trainer, answers, time.perf_counter() - started)
+        record = self._record(run, trainer, answers, time.perf_counter() - started)
+        return replace(record, teacher=teacher)
+
+    def _taught(self, run: Run, trainer: Trainer) -> TrainRecord | None:
+        """Train the recipe's teacher, as a run in the run, or go on with it; from now on `trainer` learns from it."""
+        if self.asked.teacher is None:
+            return None
+        heard = of_teacher(self.listener)
+        begun = self._agreed(run.teacher.path if self.processes.first and run.teacher else None)
+        asked, given = ask_for(begun, None, self.asked.data_dir, heard.message) if begun else (self.asked.teacher, None)
+        record = Training(asked, given, run.path, heard, self.processes).run_through(time.perf_counter())
+        weights = Run(record.run).best() / "model.safetensors"
+        trainer.learn_from(trained_teacher(self.asked.recipe, asked.network, Run(record.run)), sha256_file(weights))
+        heard.message(f"val {100 * record.val_top1:.2f} %; {run.path} learns from its answers")
+        return record
 
     def _prepared(self) -> tuple[Trainer, Run]:
         from edgecnn.train.loop import check_batch
@@ -158,7 +139,7 @@ class Training:
         model = _model(asked.network, asked.recipe.train.seed)
         taken = self._weights(model)
         recipe = choose(self._begun_as(asked.recipe), asked.network, pictures, self.processes, listener.message)
-        run = self._run(_lasting(recipe))
+        run = self._run(lasting_weights(recipe))
         listener.started(run.path)
         network = asked.network
         listener.message(f"run {run.path}: {network.params:,} parameters, {network.macs / 1e6:.2f} M multiply-adds")
@@ -172,7 +153,9 @@ class Training:
 
     def _weights(self, model: nn.Module) -> str | None:
         """Take the first weights that the recipe names; the SHA-256 of their file. A run that goes on has its own."""
-        run = self.given_run
+        run, teacher = self.given_run, self.asked.teacher
+        if teacher is not None and teacher.recipe.model.weights is not None and (run is None or run.teacher is None):
+            take_first_weights(teacher.recipe.model, teacher.network, teacher.network.build(), lambda _: None)
         if self.asked.recipe.model.weights is None or (run is not None and run.begun):
             return None
         return take_first_weights(self.asked.recipe.model, self.asked.network, model, self.listener.message)
@@ -189,11 +172,17 @@ class Training:
         """The run's folder: the one given, or a new one, made by the first process."""
         run = self.given_run
         if run is None and self.processes.first:
-            if self.asked.splits is not None:
+            splits = self.asked.splits()
+            if splits is not None:
                 recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"splits": runs.SPLITS})})
-            run = runs.new_run(recipe.name, self.asked.text, dump_recipe(recipe), self.root, self.asked.splits)
-        path = self.processes.from_first(str(run.path).encode() if run else b"")
-        return Run(Path(path.decode()))
+            run = runs.new_run(recipe.name, self.asked.text, dump_recipe(recipe), self.root, splits)
+        made = self._agreed(run.path if run else None)
+        assert made is not None, "the first process has made it"
+        return Run(made)
+
+    def _agreed(self, path: Path | None) -> Path | None:
+        """The first process's path, or that it has none."""
+        return Path(said) if (said := self.processes.from_first(str(path or "").encode()).decode()) else None
 
     def _check_best(self, run: Run, trainer: Trainer) -> None:
         """UnusableFile, before hours of training, where the best checkpoint so far is missing or damaged."""
@@ -242,26 +231,6 @@ def _need_torch() -> None:
     for library in ("torch", "torchvision", "safetensors", "matplotlib"):
         if importlib.util.find_spec(library) is None:
             raise MissingExtra("training", library, "train")
-
-
-def _lasting(recipe: Recipe) -> Recipe:
-    """The recipe with an absolute path of its first weights, which goes on meaning the same in another folder."""
-    model = recipe.model
-    if model.weights is None:
-        return recipe
-    update = {"model": model.model_copy(update={"weights": absolute_weights(model.weights)})}
-    return recipe.model_copy(update=update)
-
-
-def _check_freeze(network: Network, what: int | str | None) -> None:
-    """UsageError where the network has no such layers, on a copy of it that has no values."""
-    if what is not None:
-        import torch
-
-        from edgecnn.train.freeze import freeze
-
-        with torch.device("meta"):
-            freeze(network.build(), what)
 
 
 def _model(network: Network, seed: int) -> nn.Module:

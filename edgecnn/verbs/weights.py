@@ -25,7 +25,7 @@ KEPT = Path("checkpoint") / "model.safetensors"
 
 
 def find_weights(given: str) -> Path:
-    """A run's best checkpoint, a file, or the weights of a packaged model; what lies there goes before packaged names.
+    """A run's best checkpoint, a file, or packaged weights; what lies there goes before packaged names.
 
     UnusableFile, with the names there are, where it is none of these.
     """
@@ -37,15 +37,23 @@ def find_weights(given: str) -> Path:
     found = packaged.find_model(given)
     if found is not None and (found / KEPT).is_file():
         return found / KEPT
+    alone = packaged.find_weights(given)
+    if alone is not None:
+        return alone
     if path.is_dir():
         raise UnusableFile(f"{given}: is a folder, but no run; name a run, a .safetensors file or a packaged model")
     raise UnusableFile(f"{given}: there are no such weights{nearest(given, _packaged())}")
 
 
 def with_pixels(recipe: Recipe, path: Path, overrides: Mapping[str, Any] | None = None) -> Recipe:
-    """The recipe with what its model's weights want to see; RecipeError where that can't be said."""
+    """The recipe with what its models' weights want to see; RecipeError where that can't be said."""
     with at(path, overrides, "model", "weights"):
-        return recipe.model_copy(update={"model": told_pixels(recipe.model, recipe.input.channels)})
+        told: dict[str, Any] = {"model": told_pixels(recipe.model, recipe.input.channels)}
+    if recipe.teacher is not None:
+        with at(path, overrides, "teacher", "model", "weights"):
+            model = told_pixels(recipe.teacher.model, recipe.input.channels)
+        told["teacher"] = recipe.teacher.model_copy(update={"model": model})
+    return recipe.model_copy(update=told)
 
 
 def told_pixels(model: Model, channels: int) -> Model:
@@ -93,6 +101,18 @@ def take_first_weights(asked: Model, network: Network, model: nn.Module, say: Ca
     return taken.sha256
 
 
+def lasting_weights(recipe: Recipe) -> Recipe:
+    """The recipe with absolute paths of its first weights, which go on meaning the same in another folder."""
+    update: dict[str, Any] = {"model": _lasting(recipe.model)}
+    if recipe.teacher is not None:
+        update["teacher"] = recipe.teacher.model_copy(update={"model": _lasting(recipe.teacher.model)})
+    return recipe.model_copy(update=update)
+
+
+def _lasting(model: Model) -> Model:
+    return model if model.weights is None else model.model_copy(update={"weights": absolute_weights(model.weights)})
+
+
 def absolute_weights(given: str) -> str:
     """The same weights by a path that goes on meaning them in another folder; others by their name."""
     path = Path(given).expanduser()
@@ -100,8 +120,9 @@ def absolute_weights(given: str) -> str:
 
 
 def _packaged() -> list[str]:
-    """The packaged models whose weights may be gone on with."""
-    return [name for name in packaged.model_names() if (packaged.folder("models") / name / KEPT).is_file()]
+    """The packaged weights that may be gone on with: of models, and alone."""
+    models = [name for name in packaged.model_names() if (packaged.folder("models") / name / KEPT).is_file()]
+    return models + packaged.weights_names()
 
 
 def _run_of(path: Path) -> Run | None:
