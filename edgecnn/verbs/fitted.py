@@ -34,8 +34,23 @@ YAML_WORDS = {"null", "true", "false", "yes", "no", "on", "off", "y", "n"}
 
 
 @dataclass(frozen=True)
+class Teacher:
+    """The network, and how long it is trained: a share of the epochs."""
+
+    arch: str
+    width: float
+    weights: str
+    share: float
+    lr0: float
+    temperature: float
+
+
+@dataclass(frozen=True)
 class Way:
-    """How pictures of a kind are trained. batch: at most; steps: about how many; epochs: at least."""
+    """How pictures of a kind are trained. batch: at most; steps: about how many; epochs: at least.
+
+    teacher: the larger network that is fine-tuned first.
+    """
 
     size: int
     arch: str
@@ -46,10 +61,23 @@ class Way:
     steps: int
     epochs: int
     lr0: float
+    teacher: Teacher | None = None
 
 
 PHOTO = ("random_resized_crop", "flip", "color_jitter")
-FINE_TUNED = Way(96, "resnet18", 0.25, "photos-96", (*PHOTO, "mixup"), batch=16, steps=900, epochs=10, lr0=0.015)
+TEACHER = Teacher("resnet18_d", 0.5, "photos-96-teacher", share=0.25, lr0=0.03, temperature=1.5)
+FINE_TUNED = Way(
+    96,
+    "resnet18",
+    0.25,
+    "photos-96",
+    (*PHOTO, "mixup"),
+    batch=16,
+    steps=1800,
+    epochs=10,
+    lr0=0.03,
+    teacher=TEACHER,
+)
 PHOTOS = Way(96, "mobilenet_v2", 0.5, None, PHOTO, batch=64, steps=1500, epochs=30, lr0=0.1)
 SMALL = Way(32, "ds_cnn", 0.5, None, ("crop", "flip"), batch=64, steps=1500, epochs=20, lr0=0.1)
 
@@ -135,10 +163,25 @@ def recipe_text(name: str, places: Places, pictures: Pictures, fitted: Fit) -> s
         *([("  freeze: null", "all layers learn")] if way.weights else []),
         *([("  keep: last", f"{held} validation pictures can't tell one epoch from another")] if held < FEW else []),
         (f"  augment: [{', '.join(fitted.augment)}]", whys["augment"]),
+        *(_teacher(way.teacher, fitted.epochs) if way.teacher else []),
         _limits(pictures.counts.get("test") or pictures.counts.get("val") or 1),
     ]
     head = f"# {n:,} pictures of {classes} classes, looked at by `edgecnn new`. All of it may be changed.\n"
     return head + "".join(f"{line}  # {why}\n" if why else f"{line}\n" for line, why in lines)
+
+
+def _teacher(teacher: Teacher, epochs: int) -> list[tuple[str, str]]:
+    model = f"{{arch: {teacher.arch}, width: {teacher.width}, weights: {teacher.weights}}}"
+    return [
+        ("teacher:", "a larger net, fine-tuned first; the small one learns from its answers"),
+        (f"  model: {model}", ""),
+        (f"  epochs: {max(1, round(teacher.share * epochs))}", "what else is not here is as above"),
+        (f"  lr0: {teacher.lr0}", ""),
+        (
+            f"  temperature: {teacher.temperature}",
+            "softens the answers: how much a picture looks like the other classes",
+        ),
+    ]
 
 
 def _limits(tested: int) -> tuple[str, str]:

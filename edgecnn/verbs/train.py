@@ -125,6 +125,7 @@ class Training:
         begun = self._agreed(run.teacher.path if self.processes.first and run.teacher else None)
         asked, given = ask_for(begun, None, self.asked.data_dir, heard.message) if begun else (self.asked.teacher, None)
         record = Training(asked, given, run.path, heard, self.processes).run_through(time.perf_counter())
+        self.processes.wait()  # the first one may still be writing the weights
         weights = Run(record.run).best() / "model.safetensors"
         trainer.learn_from(trained_teacher(self.asked.recipe, asked.network, Run(record.run)), sha256_file(weights))
         heard.message(f"val {100 * record.val_top1:.2f} %; {run.path} learns from its answers")

@@ -78,6 +78,19 @@ def test_both_are_learned_and_the_weights_keep_their_names(
     assert list(tool.learn(student, taught, how, teacher, 4, tmp_path / "b.partial")) == names
 
 
+def test_statistics_are_of_photos_alone_and_weights_stay(taught: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tool, "HOW", replace(tool.HOW, batch=32, augment=()))
+    norm = torch.nn.BatchNorm2d(3)
+    model = tool.Both(torch.nn.Sequential(norm, torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten()), 3)
+    norm.running_mean += 7
+    before = [value.clone() for value in model.parameters()]
+    tool.settle(model, taught.photos)  # type: ignore[attr-defined]
+    mean = torch.from_numpy(taught.photos.images).float().mean((0, 1, 2))  # type: ignore[attr-defined]
+    assert torch.allclose(norm.running_mean, (mean - 128) / 128, atol=0.01)
+    assert all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
+    assert not model.training
+
+
 def test_photos_are_linked_by_split(tmp_path: Path) -> None:
     for split in ("train", "val"):
         for name in (*tool.SEEN, "tench"):

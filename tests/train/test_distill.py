@@ -43,6 +43,13 @@ def test_alpha_is_the_share_of_the_answers() -> None:
         assert float(loss) == pytest.approx(float(alpha * answers + (1 - alpha) * of_classes), rel=1e-6)
 
 
+def test_threads_are_those_of_the_student_again() -> None:
+    learner = Learner(net(0), SETTINGS)
+    torch.set_num_threads(2)
+    learner.learn_from(Teacher(net(1), 1.0, 1.0))
+    assert torch.get_num_threads() == SETTINGS.threads == 1
+
+
 def net(seed: int) -> nn.Module:
     torch.manual_seed(seed)
     return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3))

@@ -110,6 +110,19 @@ def test_two_processes_freeze_what_one_does(server: Forks, asked: Path, tmp_path
     assert still == [name for name in floats if name.startswith(("conv_1.", "inverted_residual_2."))]
 
 
+def test_two_processes_have_one_teacher(server: Forks, asked: Path, tmp_path: Path) -> None:
+    """Its training is shared as the student's is, and both learn from the weights that the first process wrote."""
+    path = tmp_path / "small.yaml"
+    path.write_text(asked.read_text() + "teacher:\n  model: {arch: resnet8, width: 0.5}\n  lr0: 0.05\n")
+    one, two = (trained(server, tmp_path / name, path, 2, paired=name == "two") for name in ("one", "two"))
+    for folder in ("teacher/checkpoints", "checkpoints"):
+        alone, shared = (load_file(run / folder / "last/model.safetensors") for run in (one, two))
+        for name, value in alone.items():
+            assert torch.allclose(value.float(), shared[name].float(), atol=5e-3), (folder, name)
+    assert sorted(path.name for path in two.parent.iterdir()) == ["small"]
+    assert Run(two).teacher is not None
+
+
 def test_without_shared_statistics_two_processes_learn_something_else(
     server: Forks, asked: Path, tmp_path: Path
 ) -> None:

@@ -103,6 +103,7 @@ def test_stopped_anywhere_it_goes_on_to_the_same_weights(taught: Taught, tmp_pat
         train(taught.recipe, root=tmp_path, listener=stopped)
     assert stopped.run == tmp_path / "small", "what is to be gone on with is the run, not its teacher"
     train(stopped.run)
+    assert [path.name for path in stopped.run.glob("teacher*")] == ["teacher"]
     whole, parts = tree(taught.run.path), tree(stopped.run)
     for folder in ("checkpoints", "teacher/checkpoints"):
         for file in ("last/model.safetensors", "last/optimizer.safetensors", "best/model.safetensors"):

@@ -6,11 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from edgecnn import packaged
 from edgecnn.nn.network import plan_network
 from edgecnn.recipe import Recipe, load_recipe
+from edgecnn.train.weights import take_weights
 from edgecnn.verbs.fitted import BATCHES, EPOCHS, Pictures, Places, fit, recipe_text
+from edgecnn.verbs.weights import find_weights
 
 PLACES = Places("photos", "photos.splits.csv", None, skip_broken=False)
 
@@ -110,10 +113,29 @@ def test_the_packaged_backbone_is_taken_where_there_is_one(tmp_path: Path, monke
     recipe, text = written(tmp_path, pictures())
     assert (recipe.model.weights, recipe.train.freeze) == ("photos-96", None)
     assert "model: {arch: resnet18, width: 0.25, weights: photos-96}  # fine-tuned from photos-96\n" in text
-    assert "  lr0: 0.015" in text
+    assert "  lr0: 0.03" in text
     assert "  freeze: null" in text
+    teacher = recipe.teacher
+    assert teacher is not None
+    assert (teacher.model.arch, teacher.model.weights) == ("resnet18_d", "photos-96-teacher")
+    assert (recipe.train.epochs, teacher.epochs) == (257, 64), "of 7 steps each"
     small = pictures((32, 32))
     assert "photos-96" not in recipe_text("photos", PLACES, small, fit(small))
+
+
+def test_the_teacher_s_weights_are_packaged_and_fit_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Halved matrices become float32 as they are taken; norms are whole."""
+    monkeypatch.setattr(packaged, "model_names", lambda: ["photos-96"])
+    recipe, _ = written(tmp_path, pictures())
+    assert recipe.teacher is not None
+    assert recipe.teacher.model.weights is not None
+    path = find_weights(recipe.teacher.model.weights)
+    assert path == packaged.folder("weights") / "photos-96-teacher.safetensors"
+    model = plan_network(recipe.teacher.model, (3, 96, 96), 3).build()
+    taken = take_weights(path, model)
+    assert taken.left == ("classifier.dense.weight", "classifier.dense.bias")
+    assert {value.dtype for value in model.state_dict().values()} == {torch.float32, torch.int64}
+    assert (path.stat().st_size / 2**20) < 6
 
 
 @pytest.mark.parametrize("name", ["photos", "2024", "null", "1e3", "my.photos-2"])
