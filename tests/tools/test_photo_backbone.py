@@ -78,6 +78,31 @@ def test_both_are_learned_and_the_weights_keep_their_names(
     assert list(tool.learn(student, taught, how, teacher, 4, tmp_path / "b.partial")) == names
 
 
+def test_what_was_broken_off_goes_on_to_the_same_weights(
+    taught: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tool, "SEEN", ("a", "b"))
+    how = replace(tool.HOW, epochs=3, batch=16, warmup_epochs=1, fused=False, threads=1, augment=("flip",))
+
+    def learned(partial: Path) -> Any:
+        torch.manual_seed(0)
+        return tool.learn(tool.Both(*tool.bare({"model.width": 0.125})), taught, how, None, 3, partial)
+
+    whole, measure, left = learned(tmp_path / "whole.partial"), tool.top1, [True, False]
+
+    def broken_off(*given: Any) -> Any:
+        if not left.pop(0):
+            raise KeyboardInterrupt
+        return measure(*given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tool, "top1", broken_off)
+        with pytest.raises(KeyboardInterrupt):
+            learned(tmp_path / "parts.partial")
+    parts = learned(tmp_path / "parts.partial")
+    assert all(torch.equal(value, parts[name]) for name, value in whole.items())
+
+
 def test_statistics_are_of_photos_alone_and_weights_stay(taught: object, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tool, "HOW", replace(tool.HOW, batch=32, augment=()))
     norm = torch.nn.BatchNorm2d(3)

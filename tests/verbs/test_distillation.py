@@ -47,16 +47,11 @@ class Taught:
         return found
 
 
-def with_teacher(folder: Path, teacher: str = TEACHER) -> Path:
-    path = recipe(folder / "small.yaml", class_folders(folder / "pictures"))
-    path.write_text(path.read_text() + teacher)
-    return path
-
-
 @pytest.fixture(scope="module")
 def taught(tmp_path_factory: pytest.TempPathFactory) -> Taught:
     folder = tmp_path_factory.mktemp("taught")
-    path, heard = with_teacher(folder), Heard()
+    path, heard = recipe(folder / "small.yaml", class_folders(folder / "pictures")), Heard()
+    path.write_text(path.read_text() + TEACHER)
     return Taught(path, train(path, root=folder / "runs", listener=heard), tuple(heard.said))
 
 
