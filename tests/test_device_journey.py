@@ -21,6 +21,7 @@ from edgecnn.verbs.compare import compare
 from edgecnn.verbs.verify_device import verify_on_device
 from tests.verbs.small_runs import edgecnn
 from tests.virtual_pi import VirtualPi, started
+from tools.emulation.userland import alone
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
 MODELS = ("cifar10-ds", "cifar10-mobile", "photos-96")
@@ -53,13 +54,14 @@ class profiled:  # noqa: N801 - it is used as a function
     """A working folder with the profile of a virtual Pi, which is set up."""
 
     def __init__(self, pi: VirtualPi, folder: Path) -> None:
-        self._folder, self._before = folder, Path.cwd()
+        self._pi, self._folder, self._before = pi, folder, Path.cwd()
         (folder / "devices").mkdir()
         (folder / "devices/counted.yaml").write_text(PROFILE.format(folder=pi.folder))
 
     def __enter__(self) -> None:
         os.chdir(self._folder)
-        done = edgecnn("devices", "setup", "counted", "--runtime", "litert,onnxruntime", "--json")
+        with alone(self._pi.folder / "setup"):  # workers share the Pi, and a second setup beside one is refused
+            done = edgecnn("devices", "setup", "counted", "--runtime", "litert,onnxruntime", "--json")
         assert done.code == 0, done.err
 
     def __exit__(self, *raised: object) -> None:
