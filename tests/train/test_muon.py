@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from edgecnn.train.muon import SHARE, Muon, orthogonal
+from edgecnn.train.muon import LARGE, SHARE, Muon, orthogonal
 from edgecnn.train.optimizer import optimizer_of
 from tests.train.nets import SETTINGS
 
@@ -48,6 +48,31 @@ def test_many_steps_are_torchs(monkeypatch: pytest.MonkeyPatch) -> None:
             parameter.grad = _drawn(24, 12, seed=step)
             optimizer.step()
     torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+def test_large_matrices_are_worked_on_in_the_trainings_type_as_torch_does() -> None:
+    large, small = _drawn(LARGE, LARGE + 16), _drawn(LARGE - 1, LARGE + 16)
+    exact, rough = orthogonal([large, small]), orthogonal([large, small], torch.bfloat16)
+    assert torch.equal(rough[1], exact[1])
+    ours = float((rough[0] - exact[0]).norm() / exact[0].norm())
+    parameter = nn.Parameter(torch.zeros_like(large))
+    parameter.grad = large
+    torch.optim.Muon([parameter], lr=1.0, weight_decay=0.0, momentum=0.0, nesterov=False).step()
+    theirs = float((parameter.detach() + exact[0]).norm() / exact[0].norm())
+    assert rough[0].dtype == torch.float32
+    assert 0.001 < ours < 1.5 * theirs < 0.03
+
+
+@pytest.mark.parametrize(("dtype", "differs"), [("float32", False), ("bfloat16", True)])
+def test_that_type_is_the_recipes(dtype: str, differs: bool) -> None:
+    net = nn.Sequential(nn.Conv2d(LARGE, LARGE, 1, bias=False), nn.Flatten(), nn.Linear(4, 2))
+    given = _drawn(LARGE, LARGE, 1, 1)
+    before = net[0].weight.detach().clone()
+    made = optimizer_of(net, replace(SETTINGS, optimizer="muon", dtype=dtype, lr0=1.0, momentum=0.0, weight_decay=0.0))
+    net[0].weight.grad = given.clone()
+    made.step()
+    moved = (before - net[0].weight.detach()) / SHARE
+    assert (float((moved - orthogonal([given])[0]).abs().max()) > 1e-5) == differs
 
 
 def test_what_is_not_orthogonal_is_torchs_sgd() -> None:
