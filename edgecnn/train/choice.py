@@ -18,6 +18,7 @@ from torch import nn
 
 from edgecnn.train.batches import batch_of, order
 from edgecnn.train.compilers import cxx
+from edgecnn.train.distill import Teacher
 from edgecnn.train.fused.compiled import NotCompiled
 from edgecnn.train.loader import Loader, Split
 from edgecnn.train.settings import Settings
@@ -84,24 +85,30 @@ class Trial:
 
 
 def fastest(
-    build: Callable[[], nn.Module], pictures: Split, settings: Settings, choices: Open, say: Callable[[str], None]
+    build: Callable[[], nn.Module],
+    pictures: Split,
+    settings: Settings,
+    choices: Open,
+    say: Callable[[str], None],
+    teacher: Teacher | None = None,
 ) -> tuple[Settings, list[Trial]]:
     """Time candidates and settle on one; what was timed, in that order, the first being the plainest.
 
-    One thing is changed at a time, and kept where it is faster: precision, threads, layout, our own kernels, compiling.
+    One thing is changed at a time, and kept where it is faster: precision, threads, layout, our own kernels, the
+    precision again where those are taken, compiling. With a `teacher`, its answers are part of each step.
     """
     settings = replace(settings, **choices.plainest)
     if choices.only_one:
         return settings, []
-    best = _timed(build, pictures, settings)
+    best = _timed(build, pictures, settings, teacher)
     trials = [best]
     for change in _changes(choices):
-        if change.get("compile") and len(pictures.train) * settings.epochs / best.images_per_s < COMPILE_PAYS:
-            continue
-        if change.get("fused") and settings.layout != "channels_last":
+        long = len(pictures.train) * settings.epochs / best.images_per_s >= COMPILE_PAYS
+        candidate = replace(settings, **change)
+        if not _is_worth_it(change, settings, long) or any(_chosen(candidate) == trial.settings for trial in trials):
             continue
         try:
-            trial = _timed(build, pictures, replace(settings, **change))
+            trial = _timed(build, pictures, candidate, teacher)
         except NotCompiled as error:
             say(f"our own training kernels do not work here ({error.reason}): training without them")
             continue
@@ -112,7 +119,7 @@ def fastest(
             continue
         trials.append(trial)
         if trial.images_per_s > MARGIN * best.images_per_s:
-            best, settings = trial, replace(settings, **change)
+            best, settings = trial, candidate
     return settings, trials
 
 
@@ -120,14 +127,31 @@ def _changes(choices: Open) -> Iterator[dict[str, Any]]:
     for name, values in choices.by_name.items():
         for value in values[1:]:
             yield {"compile": True, "fused": False} if name == "compile" and value else {name: value}
+        if name == "fused":
+            yield from ({"dtype": value, "fused": True} for value in choices.dtypes)
 
 
-def _timed(build: Callable[[], nn.Module], split: Split, settings: Settings) -> Trial:
+def _is_worth_it(change: dict[str, Any], settings: Settings, long: bool) -> bool:
+    """Whether a change is tried: compiling for a long training, our kernels for channels-last, and with them again."""
+    if change.get("compile"):
+        return long
+    if "dtype" in change and "fused" in change:
+        return settings.fused
+    return not change.get("fused") or settings.layout == "channels_last"
+
+
+def _chosen(settings: Settings) -> dict[str, Any]:
+    return {name: getattr(settings, name) for name in CHOSEN}
+
+
+def _timed(build: Callable[[], nn.Module], split: Split, settings: Settings, teacher: Teacher | None) -> Trial:
     """The speed of the real step, on real pictures, with a model of its own."""
     pictures, (height, width) = split.train, split.size
     count = min(settings.batch, max(16, PIXELS // (height * width)), len(pictures))
     settings = replace(settings, batch=count)
     learner = Learner(build(), settings)
+    if teacher is not None:
+        learner.learn_from(teacher)
     learner.train()
     some = pictures.take(order(settings.seed, 0, len(pictures))[: 4 * count])
     loader = Loader(some, len(split.labels), settings.augment, learner.device, split.size)
@@ -141,7 +165,7 @@ def _timed(build: Callable[[], nn.Module], split: Split, settings: Settings) -> 
         float(learner.step(images, targets, 0.0)[0])  # reading the loss waits for a GPU
         seconds.append(time.perf_counter() - started)
     speed = count / statistics.median(seconds[WARMUP:])
-    return Trial(**{name: getattr(settings, name) for name in CHOSEN}, images_per_s=speed)
+    return Trial(**_chosen(settings), images_per_s=speed)
 
 
 def can_compile() -> bool:

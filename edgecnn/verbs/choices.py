@@ -11,16 +11,23 @@ from edgecnn.errors import UsageError
 from edgecnn.nn.network import Network
 from edgecnn.recipe import Recipe
 from edgecnn.recipe.schema import Train
+from edgecnn.verbs.teacher import untrained
 
 if TYPE_CHECKING:
     from edgecnn.train.choice import Open, Trial
+    from edgecnn.train.distill import Teacher
     from edgecnn.train.loader import Split
     from edgecnn.train.processes import Processes
     from edgecnn.train.settings import Settings
 
 
 def choose(
-    recipe: Recipe, network: Network, pictures: Split, processes: Processes, say: Callable[[str], None]
+    recipe: Recipe,
+    network: Network,
+    pictures: Split,
+    processes: Processes,
+    say: Callable[[str], None],
+    teacher: Network | None = None,
 ) -> Recipe:
     """The recipe with every choice made; the first process's word is every process's."""
     asked = _plain_choices(recipe.train)
@@ -28,7 +35,7 @@ def choose(
     if open_choices.only_one:
         settled = _settled(asked, _settings(asked, open_choices))
     else:
-        settled = _timed(asked, open_choices, network, pictures, say)
+        settled = _timed(asked, open_choices, network, pictures, say, untrained(recipe, teacher) if teacher else None)
     agreed = Train.model_validate_json(processes.from_first(settled.model_dump_json().encode()))
     return recipe.model_copy(update={"train": agreed})
 
@@ -81,10 +88,17 @@ def _settled(asked: Train, settings: Settings) -> Train:
     return asked.model_copy(update={name: getattr(settings, name) for name in CHOSEN})
 
 
-def _timed(asked: Train, choices: Open, network: Network, pictures: Split, say: Callable[[str], None]) -> Train:
+def _timed(
+    asked: Train,
+    choices: Open,
+    network: Network,
+    pictures: Split,
+    say: Callable[[str], None],
+    teacher: Teacher | None,
+) -> Train:
     from edgecnn.train.choice import fastest
 
-    settings, trials = fastest(network.build, pictures, _settings(asked, choices), choices, say)
+    settings, trials = fastest(network.build, pictures, _settings(asked, choices), choices, say, teacher)
     say(_told(settings, trials))
     return _settled(asked, settings)
 

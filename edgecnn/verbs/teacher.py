@@ -33,9 +33,15 @@ def teacher_of(
 def trained_teacher(recipe: Recipe, network: Network, run: Run) -> Teacher:
     """The network with the best weights of its run, for the recipe whose teacher it is."""
     from edgecnn.train.checkpoint import load_model
+
+    teacher = untrained(recipe, network)
+    load_model(run.best(), teacher.model)
+    return teacher
+
+
+def untrained(recipe: Recipe, network: Network) -> Teacher:
+    """The recipe's teacher as it is before its training, which answers as fast as afterwards."""
     from edgecnn.train.distill import Teacher
 
     assert recipe.teacher is not None
-    module = network.build()
-    load_model(run.best(), module)
-    return Teacher(module, recipe.teacher.temperature, recipe.teacher.alpha)
+    return Teacher(network.build(), recipe.teacher.temperature, recipe.teacher.alpha)

@@ -139,7 +139,8 @@ class Training:
         check_batch(len(pictures.train), asked.recipe.train.batch)
         model = _model(asked.network, asked.recipe.train.seed)
         taken = self._weights(model)
-        recipe = choose(self._begun_as(asked.recipe), asked.network, pictures, self.processes, listener.message)
+        recipe, teacher = self._begun_as(asked.recipe), asked.teacher.network if asked.teacher else None
+        recipe = choose(recipe, asked.network, pictures, self.processes, listener.message, teacher)
         run = self._run(lasting_weights(recipe))
         listener.started(run.path)
         network = asked.network

@@ -6,9 +6,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import torch
 
 from edgecnn.train import choice
-from edgecnn.train.choice import Open, Trial, fastest
+from edgecnn.train.choice import STEPS, WARMUP, Open, Trial, fastest
+from edgecnn.train.distill import Teacher
 from edgecnn.train.fused.compiled import NotCompiled
 from edgecnn.train.loader import Split
 from tests.train.nets import LABELS, SETTINGS, net, some
@@ -27,7 +29,7 @@ def key_of(settings: Any) -> Key:
 def played(monkeypatch: pytest.MonkeyPatch, speeds: dict[Key, float]) -> None:
     """Trials come out as told; one that isn't told of is an error."""
 
-    def timed(build: Any, split: Split, settings: Any) -> Trial:
+    def timed(build: Any, split: Split, settings: Any, teacher: Any) -> Trial:
         return Trial(*key_of(settings), speeds[key_of(settings)])
 
     monkeypatch.setattr(choice, "_timed", timed)
@@ -89,6 +91,35 @@ def test_our_own_kernels_are_tried_and_kept_where_they_are_faster(monkeypatch: p
     assert chosen(ONE_WAY, epochs=100) == (compiled, 3)
 
 
+def test_the_precision_is_tried_again_with_our_own_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    choices = replace(ONE_WAY, dtypes=("float32", "bfloat16"), compile=(False,))
+    both = ("bfloat16", 2, "channels_last", True, False)
+    played(monkeypatch, {FP32: 1.0, BF16: 0.8, FUSED: 1.3, both: 2.0})
+    assert chosen(choices) == (both, 4)
+    played(monkeypatch, {FP32: 1.0, BF16: 2.0, both: 2.5, FUSED: 2.6})
+    assert chosen(choices) == (both, 4)
+    played(monkeypatch, {FP32: 1.0, BF16: 0.8, FUSED: 1.0})  # without them there is nothing new to see
+    assert chosen(choices) == (FP32, 3)
+    fixed = replace(choices, fused=(True,))
+    played(monkeypatch, {FUSED: 1.0, both: 2.0})  # each once
+    assert chosen(fixed) == (both, 2)
+
+
+def test_a_teachers_answers_take_their_time() -> None:
+    """They are asked for in each step of a trial, in the precision that is tried."""
+    asked: list[torch.dtype] = []
+
+    class Asked(torch.nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            asked.append(torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else torch.float32)
+            return torch.zeros(len(images), len(LABELS))
+
+    choices = Open(("float32", "bfloat16"), (1,), ("channels_last",), (False,), (False,))
+    settings = replace(SETTINGS, batch=32)
+    fastest(lambda: net(seed=1), SPLIT, settings, choices, lambda _: None, Teacher(Asked(), 1.0, 1.0))
+    assert asked == [torch.float32] * (STEPS + WARMUP) + [torch.bfloat16] * (STEPS + WARMUP)
+
+
 def test_our_own_kernels_want_channels_last(monkeypatch: pytest.MonkeyPatch) -> None:
     plain = ("float32", 2, "contiguous", False, False)
     played(monkeypatch, {plain: 1.0})
@@ -114,7 +145,7 @@ def test_our_own_kernels_want_channels_last(monkeypatch: pytest.MonkeyPatch) -> 
 def test_what_cannot_be_compiled_is_said_and_done_without(
     name: str, error: Exception, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def timed(build: Any, split: Split, settings: Any) -> Trial:
+    def timed(build: Any, split: Split, settings: Any, teacher: Any) -> Trial:
         if getattr(settings, name):
             raise error
         return Trial(*key_of(settings), 1.0)

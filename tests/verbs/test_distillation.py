@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,7 +16,9 @@ from edgecnn.edge import artifact
 from edgecnn.errors import Interrupted, RecipeError, UnusableFile, UsageError
 from edgecnn.records import sha256_file
 from edgecnn.run import Run
+from edgecnn.train import choice
 from edgecnn.train.checkpoint import read_state
+from edgecnn.train.choice import CHOSEN, Trial
 from edgecnn.verbs.eval import evaluate
 from edgecnn.verbs.export import export
 from edgecnn.verbs.train import TrainRecord, train
@@ -164,3 +167,20 @@ def test_on_the_command_line(taught: Taught, tmp_path: Path, monkeypatch: pytest
     assert (record["teacher"]["run"], record["teacher"]["val_top1"]) == ("runs/small/teacher", before.val_top1)
     text = command("train", taught.recipe).out
     assert "its teacher: val " in text
+
+
+def test_how_to_train_is_chosen_with_the_teachers_answers(
+    taught: Taught, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its size is the teacher's; its own training is timed without one."""
+    seen: list[int] = []
+
+    def fastest(build: Any, pictures: Any, settings: Any, choices: Any, say: Any, teacher: Any) -> Any:
+        seen.append(sum(p.numel() for p in teacher.model.parameters()) if teacher else 0)
+        settings = replace(settings, **choices.plainest)
+        return settings, [Trial(**{name: getattr(settings, name) for name in CHOSEN}, images_per_s=1.0)]
+
+    monkeypatch.setattr(choice, "fastest", fastest)
+    record = train(taught.recipe, {"train.dtype": "auto"}, root=tmp_path / "runs")
+    assert record.teacher is not None
+    assert seen == [record.teacher.params, 0]
