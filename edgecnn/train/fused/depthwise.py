@@ -26,7 +26,7 @@ class Depthwise(nn.Conv2d):
         if not (self.training and torch.is_grad_enabled() and takes(input)):
             return super().forward(input)
         dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else input.dtype
-        output: Tensor = _Depthwise.apply(input.to(dtype), self.weight, self.stride[0], _margins(self))
+        output: Tensor = _Depthwise.apply(input.to(dtype), self.weight, self.stride[0], margins_of(self))
         return output
 
 
@@ -51,11 +51,12 @@ def can_be(module: nn.Module) -> bool:
         and module.stride in [(1, 1), (2, 2)]
         and module.padding_mode == "zeros"
         and not isinstance(module.padding, str)
-        and max(_margins(module).top, _margins(module).left) < module.kernel_size[0]
+        and max(margins_of(module).top, margins_of(module).left) < module.kernel_size[0]
     )
 
 
-def _margins(conv: nn.Conv2d) -> Margins:
+def margins_of(conv: nn.Conv2d) -> Margins:
+    """What a convolution of ours or of torch pads with zeros."""
     if isinstance(conv, blocks.Conv2d):
         return conv.margins
     rows, columns = int(conv.padding[0]), int(conv.padding[1])

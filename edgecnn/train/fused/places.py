@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from edgecnn.nn.relu6 import ReLU6
-from edgecnn.train.fused import depthwise, norm
+from edgecnn.train.fused import dense, depthwise, norm
 from edgecnn.train.fused.compiled import kernels
 from edgecnn.train.fused.norm import BatchNormActivation, Limits
 
@@ -19,7 +19,8 @@ LIMITS: dict[type[nn.Module], Limits] = {ReLU6: (0.0, 6.0), nn.ReLU6: (0.0, 6.0)
 def fuse(model: nn.Module, dtype: torch.dtype) -> int:
     """Have the kernels do what they can of a network's training, for pictures of a type; how many modules that is.
 
-    Taken are batch norms, with the activation that follows them in a Sequential, and depthwise convolutions.
+    Taken are batch norms, with the activation that follows them in a Sequential, depthwise convolutions, and others
+    that matrix products are faster for.
     NotCompiled where there are no kernels to be had.
     """
     kernels(dtype)
@@ -27,6 +28,9 @@ def fuse(model: nn.Module, dtype: torch.dtype) -> int:
     for module in list(model.modules()):
         if depthwise.can_be(module):
             module.__class__ = depthwise.BY_KERNELS[type(module)]
+            count += 1
+        elif dense.can_be(module):
+            module.__class__ = dense.BY_PRODUCTS[type(module)]
             count += 1
         elif norm.can_be(module):
             module.__class__ = BatchNormActivation
