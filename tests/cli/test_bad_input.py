@@ -456,6 +456,7 @@ def test_full_disk_while_training(finished: SmallRun, disk: Disk, monkeypatch: p
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_full_disk_while_exporting(finished: SmallRun, disk: Disk) -> None:
     place = disk("size=4m")
     assert edgecnn("export", finished.run, "--target", "tflite", "--out", place / "first").code == 0

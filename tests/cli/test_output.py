@@ -230,6 +230,7 @@ def test_labels_are_printed_as_they_are(small_run: SmallRun, finished: SmallRun)
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_nothing_is_left_behind_elsewhere(finished: SmallRun, tmp_path: Path) -> None:
     """No identifiers, no temporary files, no caches but of compiled kernels: neither edgecnn's nor its libraries'."""
     places = {"HOME": "home", "XDG_CACHE_HOME": "cache", "TMPDIR": "tmp", "XDG_CONFIG_HOME": "config"}

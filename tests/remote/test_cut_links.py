@@ -167,6 +167,7 @@ def test_a_hundred_cuts(device: Loopback) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_stalls_are_reported_and_the_next_run_is_clean(device: Loopback) -> None:
     judge(stalls(device, 4, SEED))
 

@@ -26,6 +26,7 @@ def test_five_minutes_take_no_memory(soak: Any, capsys: pytest.CaptureFixture[st
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_kilobyte_an_answer_is_seen(soak: Any, capsys: pytest.CaptureFixture[str]) -> None:
     kept: list[bytearray] = []
 

@@ -16,6 +16,8 @@ from tests.train.test_checkpoint import silent, whole
 from tests.verbs.small_runs import class_folders, edgecnn, recipe, tree
 
 EPOCHS = 8
+QUICK = (1, 7, 14, 20)
+"""Writes that tools/test looks at; .ci/run looks at all twenty."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,9 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> Begun:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("write", range(1, 21))
+@pytest.mark.parametrize(
+    "write", [pytest.param(write, marks=() if write in QUICK else pytest.mark.long) for write in range(1, 21)]
+)
 def test_a_disk_that_fills_up(write: int, begun: Begun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with small_disk(tmp_path / "disk", mib=8) as disk:
         run = disk / "runs/small"

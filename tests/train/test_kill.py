@@ -108,7 +108,7 @@ def free_port() -> int:
     ("processes", "kills"),
     [
         pytest.param(1, FEW, id="one, a few times"),
-        pytest.param(2, PAIRED_FEW, id="two, a few times"),
+        pytest.param(2, PAIRED_FEW, id="two, a few times", marks=pytest.mark.long),
         pytest.param(1, KILLS, id="one", marks=pytest.mark.long),
         pytest.param(2, PAIRED_KILLS, id="two", marks=pytest.mark.long),
     ],
@@ -179,6 +179,8 @@ def test_a_signal_saves_within_a_step(server: Forks, tmp_path: Path, number: int
     assert result(tmp_path / "runs/small") == result(tmp_path / "whole/small")
 
 
+@pytest.mark.slow
+@pytest.mark.long
 def test_a_signal_to_several_processes_saves_too(server: Forks, tmp_path: Path) -> None:
     """Three of them: with two, the order of a sum can't show. Resumed, they end where an undisturbed run does."""
     path = small(tmp_path)

@@ -85,6 +85,7 @@ IN_FLOAT_IN_OPENVINO = {"grouped", "multiplied"}
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_weights_of_8_bits_saturate_in_the_layers_and_runtimes_that_export_names(tmp_path: Path) -> None:
     record = export(tmp_path / "export")
     assert record.saturates_in == ("onnxruntime", "openvino")

@@ -100,7 +100,9 @@ def others(pictures: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("layout", [folders, listed, binary])
+@pytest.mark.parametrize(
+    "layout", [folders, *(pytest.param(layout, marks=pytest.mark.long) for layout in (listed, binary))]
+)
 def test_same_hashes_without_the_test_files(
     layout: Callable[[Path, pytest.MonkeyPatch], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
