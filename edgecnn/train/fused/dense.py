@@ -1,7 +1,7 @@
 """Convolutions of pictures that are small beside their filters, as matrix products.
 
 oneDNN (torch 2.14) brings weights into an order of its own at each call, and their gradient back from it. Where 512
-filters of 3x3x512 look at 64 pictures of 3x3, that takes four fifths of the time. Chellapilla, Puri and Simard, "High
+filters of 3x3x512 look at 64 pictures of 3x3, that takes most of the time. Chellapilla, Puri and Simard, "High
 Performance Convolutional Neural Networks for Document Processing", 2006: what each place sees is a row of a matrix.
 """
 
