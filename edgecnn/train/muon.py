@@ -19,7 +19,7 @@ SHARE = 0.2
 
 LARGE = 256
 """Rows and columns from which on a matrix is made orthogonal in the type that the network is trained in. Jordan does it
-in bfloat16 with all of them; here smaller ones are none faster for it."""
+in bfloat16 with all of them; smaller ones gain little by it."""
 
 
 class Muon(torch.optim.Optimizer):

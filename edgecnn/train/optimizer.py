@@ -45,8 +45,8 @@ def muon(groups: Groups, settings: Settings) -> torch.optim.Optimizer:
         {"params": others, "weight_decay": decay},
         *groups[1:],
     ]
-    dtype = torch.bfloat16 if settings.dtype == "bfloat16" else torch.float32
-    return Muon([part for part in parts if part["params"]], settings.lr0, settings.momentum, dtype)
+    given = [part for part in parts if part["params"]]
+    return Muon(given, settings.lr0, settings.momentum, getattr(torch, settings.dtype))
 
 
 OPTIMIZERS: dict[str, Callable[[Groups, Settings], torch.optim.Optimizer]] = {"sgd": sgd, "adamw": adamw, "muon": muon}

@@ -41,7 +41,7 @@ class Learner:
             norm.share_statistics(self.model)
             processes.spread(self.model)
         if settings.fused and self.device.type == "cpu":
-            fuse(self.model, torch.bfloat16 if settings.dtype == "bfloat16" else torch.float32)
+            fuse(self.model, getattr(torch, settings.dtype))
         if settings.compile:
             self._run = torch.compile(self.model, dynamic=False)  # type: ignore[assignment]
 

@@ -15,8 +15,7 @@ from torch.nn import functional
 
 from edgecnn.geometry import Margins
 from edgecnn.nn import blocks
-from edgecnn.train.fused.compiled import takes
-from edgecnn.train.fused.depthwise import margins_of
+from edgecnn.train.fused.convolutions import in_its_type, is_plain, learns_from, margins_of
 
 PLACES, WEIGHTS = 4, 2**16
 """Places in a batch for each filter, at most, and weights, at least, where matrix products are faster (1 and 2 threads,
@@ -28,13 +27,12 @@ class Dense(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:
         """As the class says."""
-        if not (self.training and torch.is_grad_enabled() and takes(input)):
+        if not learns_from(self, input):
             return super().forward(input)
         seen = _seen(input, self)
         if len(input) * seen.rows * seen.columns > PLACES * self.out_channels:
             return super().forward(input)
-        dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else input.dtype
-        output: Tensor = _Dense.apply(input.to(dtype), self.weight, seen)
+        output: Tensor = _Dense.apply(in_its_type(input), self.weight, seen)
         return output
 
 
@@ -49,14 +47,7 @@ BY_PRODUCTS = {nn.Conv2d: Dense, blocks.Conv2d: DenseOfOurs}
 def can_be(module: nn.Module) -> bool:
     """Whether a module is a big convolution of all channels without an offset, as those before a batch norm are."""
     return (
-        isinstance(module, nn.Conv2d)
-        and type(module) in BY_PRODUCTS
-        and module.groups == 1
-        and module.weight.numel() >= WEIGHTS
-        and module.bias is None
-        and module.dilation == (1, 1)
-        and module.padding_mode == "zeros"
-        and not isinstance(module.padding, str)
+        is_plain(module) and isinstance(module, nn.Conv2d) and module.groups == 1 and module.weight.numel() >= WEIGHTS
     )
 
 

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from edgecnn.geometry import Margins
 from edgecnn.nn import blocks
-from edgecnn.train.fused.compiled import LANES, kernels, takes
+from edgecnn.train.fused.compiled import LANES, kernels
+from edgecnn.train.fused.convolutions import in_its_type, is_plain, learns_from, margins_of
 
 KERNELS = (3, 5)
 
@@ -23,10 +24,9 @@ class Depthwise(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:
         """As the class says."""
-        if not (self.training and torch.is_grad_enabled() and takes(input)):
+        if not learns_from(self, input):
             return super().forward(input)
-        dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else input.dtype
-        output: Tensor = _Depthwise.apply(input.to(dtype), self.weight, self.stride[0], margins_of(self))
+        output: Tensor = _Depthwise.apply(in_its_type(input), self.weight, self.stride[0], margins_of(self))
         return output
 
 
@@ -41,26 +41,13 @@ BY_KERNELS = {nn.Conv2d: Depthwise, blocks.Conv2d: DepthwiseOfOurs}
 def can_be(module: nn.Module) -> bool:
     """Whether a module is a depthwise convolution of a kind that the kernels know."""
     return (
-        isinstance(module, nn.Conv2d)
-        and type(module) in BY_KERNELS
+        is_plain(module)
         and module.groups == module.in_channels == module.out_channels
         and module.groups % LANES == 0
-        and module.bias is None
         and module.kernel_size in [(size, size) for size in KERNELS]
-        and module.dilation == (1, 1)
         and module.stride in [(1, 1), (2, 2)]
-        and module.padding_mode == "zeros"
-        and not isinstance(module.padding, str)
         and max(margins_of(module).top, margins_of(module).left) < module.kernel_size[0]
     )
-
-
-def margins_of(conv: nn.Conv2d) -> Margins:
-    """What a convolution of ours or of torch pads with zeros."""
-    if isinstance(conv, blocks.Conv2d):
-        return conv.margins
-    rows, columns = int(conv.padding[0]), int(conv.padding[1])
-    return Margins(top=rows, bottom=rows, left=columns, right=columns)
 
 
 class _Geometry(NamedTuple):
