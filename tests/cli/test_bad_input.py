@@ -427,6 +427,7 @@ def hidden(folder: Path) -> list[Path]:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_full_disk_while_training(finished: SmallRun, disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
     """Disks two pages larger each time, so that most writes meet a full one; with room again each run goes on to the
     same weights."""

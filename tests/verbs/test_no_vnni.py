@@ -102,6 +102,7 @@ def test_weights_of_8_bits_saturate_in_the_layers_and_runtimes_that_export_names
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_weights_of_7_bits_do_not(tmp_path: Path) -> None:
     record = export(tmp_path / "export", weights_bits=7)
     assert record.saturates_in == ()
