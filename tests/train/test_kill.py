@@ -144,6 +144,8 @@ def test_killed_at_random_moments(server: Forks, tmp_path: Path, processes: int,
         shutil.rmtree(folder)
 
 
+@pytest.mark.slow
+@pytest.mark.long
 def test_killed_with_first_weights_and_frozen_layers(server: Forks, tmp_path: Path) -> None:
     """The weights lie elsewhere by the time that the run is resumed: they are taken once."""
     path = small(tmp_path)
