@@ -1,17 +1,20 @@
-"""Pictures with their classes, as uint8 arrays, in train, val and test splits: registered sources, class folders, and
-folders with a list.
+"""Pictures with their classes, as uint8 arrays, in train, val and test splits: registered sources, class folders,
+folders with a list, and folders that are only measured.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from edgecnn.data.files import find
 from edgecnn.data.folders import ClassFolders
 from edgecnn.data.listed import ListedPictures
+from edgecnn.data.measured import MeasuredFolders
 from edgecnn.data.pictures import SPLITS, Dataset, DataSpec, Pictures, fingerprint
 from edgecnn.data.registered import Registered
+from edgecnn.data.unsplit import is_split
 
-__all__ = ["SPLITS", "DataSpec", "Dataset", "Pictures", "fingerprint", "open_dataset"]
+__all__ = ["SPLITS", "DataSpec", "Dataset", "Pictures", "fingerprint", "open_dataset", "open_measured"]
 
 
 def open_dataset(spec: DataSpec, data_dir: Path | None = None) -> Dataset:
@@ -22,3 +25,13 @@ def open_dataset(spec: DataSpec, data_dir: Path | None = None) -> Dataset:
     if spec.folder is None:
         return Registered(spec, data_dir)
     return ClassFolders(spec, data_dir) if spec.splits is None else ListedPictures(spec, data_dir)
+
+
+def open_measured(spec: DataSpec, data_dir: Path | None = None) -> Dataset:
+    """As `open_dataset`, for pictures that nothing is learned from: class folders need no train/ beside them, and where
+    nobody split them all of them are the test split.
+    """
+    if spec.folder is None:
+        return Registered(spec, data_dir)
+    root = find(spec.folder, "--data-source", data_dir)
+    return ClassFolders(spec, data_dir) if is_split(root) else MeasuredFolders(spec, root)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -43,19 +43,11 @@ class ClassFolders(PictureFiles):
                 f"{folder} has classes that train/ has not ({', '.join(unknown)}); "
                 "a class is learnt from train/, so add it there or remove it here"
             )
-        paths: list[Path] = []
-        classes: list[int] = []
-        others: Counter[str] = Counter()
-        for label in found:
-            pictures, of_other_types = find_pictures(folder / label)
-            paths += pictures
-            classes += [self.labels.index(label)] * len(pictures)
-            others += of_other_types
-        self._check(part, classes)
+        files, others = read_classes(self.root, {label: folder / label for label in found}, self.labels)
+        self._check(part, files.classes.tolist())
         if others:
             self._notes[part] = passed_over(folder, others)
-        names = tuple(path.relative_to(self.root).as_posix() for path in paths)
-        return Files(tuple(paths), names, np.array(classes, np.int64))
+        return files
 
     def _check(self, part: str, classes: Sequence[int]) -> None:
         if not classes:
@@ -78,6 +70,23 @@ def _labels(root: Path, beside: set[str]) -> tuple[str, ...]:
         found = f"only '{labels[0]}'" if labels else "none"
         raise UnusableFile(f"{root / 'train'} needs at least two classes, a folder each; found {found}")
     return labels
+
+
+def read_classes(root: Path, folders: Mapping[str, Path], labels: Sequence[str]) -> tuple[Files, Counter[str]]:
+    """The pictures of each class's folder, none of them opened, and how many files of other types, by suffix.
+
+    A picture's class is the place of its folder's name in `labels`; it is called by its path relative to `root`.
+    """
+    paths: list[Path] = []
+    classes: list[int] = []
+    others: Counter[str] = Counter()
+    for label, folder in folders.items():
+        pictures, of_other_types = find_pictures(folder)
+        paths += pictures
+        classes += [labels.index(label)] * len(pictures)
+        others += of_other_types
+    names = tuple(path.relative_to(root).as_posix() for path in paths)
+    return Files(tuple(paths), names, np.array(classes, np.int64)), others
 
 
 def class_names(folder: Path) -> tuple[str, ...]:

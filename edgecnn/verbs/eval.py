@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from edgecnn import run as runs
-from edgecnn.data import DataSpec, Pictures, open_dataset
+from edgecnn.data import Dataset, DataSpec, Pictures, open_dataset, open_measured
 from edgecnn.data.pictures import blank
 from edgecnn.data.sources import sources
 from edgecnn.edge import artifact
@@ -58,8 +59,8 @@ def evaluate(
     """Evaluate a run's best checkpoint in torch, an artifact in its runtime, or a model file in one that reads it.
 
     `data_source` is a registered source or a folder of class folders, in the place of the model's own pictures; its
-    classes must be the model's, or some of them for a model file. `options` are for such files. Raises UnusableFile,
-    UsageError.
+    classes must be the model's, or some of them. Where nobody split the folder, all of it is measured. `options` are
+    for model files. Raises UnusableFile, UsageError.
     """
     options = options or FileOptions()
     if model is not None and is_model_file(Path(model)):
@@ -70,12 +71,12 @@ def evaluate(
     folder = find_artifact(model)
     opened = artifact.load(folder, threads=threads)
     given = opened.manifest.input
-    spec = (
-        _own_spec(folder)
-        if data_source is None
-        else _spec(data_source, VAL_FRACTION, given.height, given.width, given.resize, given.channels)
-    )
-    pictures = _pictures(spec, opened.manifest.labels, split, limit, data_dir)
+    if data_source is None:
+        dataset = open_dataset(_own_spec(folder), data_dir)
+    else:
+        spec = _spec(data_source, VAL_FRACTION, given.height, given.width, given.resize, given.channels)
+        dataset = open_measured(spec, data_dir)
+    pictures = _pictures(dataset, opened.manifest.labels, split, limit)
     values = opened.values(opened.raw(pictures.images))
     record = _record(folder, split, values, pictures, opened.manifest.labels)
     if opened.manifest.output.kind != "logits":
@@ -92,9 +93,12 @@ def _evaluate_run(
     recipe = recipe_of(run)
     labels = read_state(run.best()).labels
     spec = data_spec(recipe)
-    if data_source is not None:
+    if data_source is None:
+        dataset = open_dataset(spec, data_dir)
+    else:
         spec = _spec(data_source, spec.val_fraction, spec.height, spec.width, spec.resize, spec.channels)
-    pictures = _pictures(spec, labels, split, limit, data_dir)
+        dataset = open_measured(spec, data_dir)
+    pictures = _pictures(dataset, labels, split, limit)
     logits = torch_outputs(load_module(recipe, run, labels), pictures.images)
     fitted = percentages_of(run)
     record = _record(run.path, split, logits, pictures, labels)
@@ -118,7 +122,7 @@ def _evaluate_file(
     notes = [about.problem] if about.problem else []
     rule = options.resize or about.resize() or "crop"
     spec = _spec(data_source, VAL_FRACTION, given.height, given.width, rule, given.channels)
-    dataset = open_dataset(spec, data_dir)
+    dataset = open_measured(spec, data_dir)
     count = about.classes() or file.answers(given, blank(1, given.height, given.width, given.channels)).shape[1]
     classes = match_classes(count, options.names(about), options.label_offset, tuple(dataset.labels), notes.append)
     pictures = _limited(dataset.load(split), limit)
@@ -143,20 +147,21 @@ def _own_spec(folder: Path) -> DataSpec:
     return data
 
 
-def _pictures(
-    spec: DataSpec,
-    labels: tuple[str, ...],
-    split: str,
-    limit: int | None,
-    data_dir: Path | None,
-) -> Pictures:
-    dataset = open_dataset(spec, data_dir)
-    if tuple(dataset.labels) != labels:
+def _pictures(dataset: Dataset, labels: tuple[str, ...], split: str, limit: int | None) -> Pictures:
+    """A split, with the classes' places in the model's `labels`; UsageError where one is not there."""
+    unknown = [label for label in dataset.labels if label not in labels]
+    if unknown:
         raise UsageError(
-            f"the pictures' classes ({', '.join(dataset.labels[:4])} ...) are not the model's "
-            f"({', '.join(labels[:4])} ...)"
+            f"the pictures are of {_few(unknown)}, and the model's are {_few(labels)}: leave out or rename the "
+            "pictures' folders that are none of these"
         )
-    return _limited(dataset.load(split), limit)
+    pictures = _limited(dataset.load(split), limit)
+    places = np.array([labels.index(label) for label in dataset.labels], np.int64)
+    return dataclasses.replace(pictures, classes=places[pictures.classes])
+
+
+def _few(labels: Sequence[str]) -> str:
+    return ", ".join(labels[:4]) + (" ..." if len(labels) > 4 else "")
 
 
 def _spec(data_source: str, val_fraction: float, height: int, width: int, resize: str, channels: int) -> DataSpec:

@@ -68,7 +68,11 @@ def train(
 @click.command("eval")
 @click.argument("model", metavar="[RUN|ARTIFACT|MODEL]", required=False)
 @click.option("--split", type=click.Choice(["test", "val", "train"]), default="test", show_default=True)
-@click.option("--data-source", metavar="SOURCE|FOLDER", help="Other pictures than the model's own.")
+@click.option(
+    "--data-source",
+    metavar="SOURCE|FOLDER",
+    help="Other pictures than the model's own; a folder: <class>/*, or test/<class>/*.",
+)
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first N pictures.")
 @click.option("--runtime", help="MODEL: litert, onnxruntime or openvino (default: the first that reads the file).")
 @click.option("--labels", type=FOLDER, help="MODEL: a file with a class name a line.")

@@ -1,0 +1,92 @@
+"""`eval --data-source FOLDER` of pictures that nobody split, or of which there is nothing to learn from."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from edgecnn.errors import UnusableFile, UsageError
+from edgecnn.verbs.eval import EvalRecord, evaluate
+from tests.verbs.small_runs import LABELS, SmallRun, edgecnn, small_run_in
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> SmallRun:
+    return small_run_in(tmp_path_factory.mktemp("made"))
+
+
+@pytest.fixture(params=["run", "artifact", "file"])
+def model(made: SmallRun, request: pytest.FixtureRequest) -> Path:
+    artifact = made.export / "onnx-int8"
+    return {"run": made.run, "artifact": artifact, "file": artifact / "model.onnx"}[request.param]
+
+
+def found(record: EvalRecord) -> EvalRecord:
+    """Without what depends on where the pictures lie."""
+    return dataclasses.replace(record, notes=())
+
+
+def test_class_folders_are_measured_whole(made: SmallRun, model: Path) -> None:
+    """As the same pictures are in a folder with train/ beside them."""
+    expected = found(evaluate(model, data_source=str(made.data)))
+    assert found(evaluate(model, data_source=str(made.data / "test"))) == expected
+
+
+def test_some_of_its_classes(made: SmallRun, model: Path, tmp_path: Path) -> None:
+    """One is enough; it is counted in the row that it has in the model, and percentages are of it alone."""
+    shutil.copytree(made.data / "test" / LABELS[1], tmp_path / "held out" / LABELS[1])
+    whole = evaluate(model, data_source=str(made.data))
+    record = evaluate(model, data_source=str(tmp_path / "held out"))
+    assert record.confusion[1] == whole.confusion[1]
+    assert record.n == sum(whole.confusion[1])
+    assert record.per_class == {LABELS[1]: whole.per_class[LABELS[1]]}
+
+
+def test_splits_without_train(made: SmallRun, model: Path, tmp_path: Path) -> None:
+    for split in ("val", "test"):
+        shutil.copytree(made.data / "test", tmp_path / split)
+    shutil.rmtree(tmp_path / "val" / LABELS[0])
+    expected = evaluate(model, data_source=str(made.data))
+    assert evaluate(model, data_source=str(tmp_path)).confusion == expected.confusion
+    assert evaluate(model, split="val", data_source=str(tmp_path)).n < expected.n
+    with pytest.raises(UnusableFile, match="has no train/"):
+        evaluate(model, split="train", data_source=str(tmp_path))
+
+
+def test_what_is_not_split_has_no_other_split(made: SmallRun, model: Path) -> None:
+    with pytest.raises(UnusableFile, match="leave out --split"):
+        evaluate(model, split="val", data_source=str(made.data / "test"))
+
+
+def test_a_class_that_the_model_has_not(made: SmallRun, tmp_path: Path) -> None:
+    shutil.copytree(made.data / "test", tmp_path / "photos")
+    (tmp_path / "photos" / LABELS[0]).rename(tmp_path / "photos" / "zebra")
+    for model in (made.run, made.export / "onnx-int8"):
+        with pytest.raises(UsageError, match=r"zebra.*the model's are"):
+            evaluate(model, data_source=str(tmp_path / "photos"))
+
+
+@pytest.mark.parametrize("inside", [(), LABELS])
+def test_nothing_to_measure(made: SmallRun, inside: tuple[str, ...], tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for name in inside:
+        (folder / name).mkdir()
+    with pytest.raises(UnusableFile, match=r"holds no pictures in class folders"):
+        evaluate(made.run, data_source=str(folder))
+
+
+def test_no_such_folder(made: SmallRun) -> None:
+    said = edgecnn("eval", made.run, "--data-source", "nowhere")
+    assert said.code == 3
+    assert "correct --data-source" in said.err
+
+
+def test_from_the_command_line(made: SmallRun) -> None:
+    said = edgecnn("eval", made.export / "onnx-int8", "--data-source", made.data / "test", "--json")
+    assert said.code == 0
+    assert json.loads(said.out)["n"] == 24
