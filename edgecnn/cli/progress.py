@@ -16,7 +16,7 @@ from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progres
 from edgecnn.cli.options import Voice
 from edgecnn.cli.signals import StopSignals
 from edgecnn.errors import EdgecnnError, Interrupted
-from edgecnn.verbs.listener import Listener
+from edgecnn.verbs.listener import TEACHERS, Listener
 
 if TYPE_CHECKING:
     from edgecnn.train.settings import Epoch
@@ -33,7 +33,7 @@ class TrainingView(Listener):
         self._voice = voice
         self._console = Console(stderr=True)
         self._bar = Progress(
-            TextColumn("epoch {task.fields[epoch]}"),
+            TextColumn("{task.fields[epoch]}"),
             BarColumn(bar_width=None),
             TextColumn("{task.fields[note]}"),
             console=self._console,
@@ -75,26 +75,41 @@ class TrainingView(Listener):
 
     def progress(self, progress: TrainingProgress) -> None:
         """Move the bar, or say a line every ten seconds."""
+        self._progress("", progress)
+
+    def teacher_progress(self, progress: TrainingProgress) -> None:
+        """As `progress`, with whose it is."""
+        self._progress(TEACHERS, progress)
+
+    def epoch(self, epoch: Epoch) -> None:
+        """One line an epoch."""
+        self._print(_line(epoch))
+
+    def teacher_epoch(self, epoch: Epoch) -> None:
+        """As `epoch`, with whose it is."""
+        self._print(TEACHERS + _line(epoch))
+
+    def _progress(self, whose: str, progress: TrainingProgress) -> None:
         done = (progress.epoch - 1) * progress.steps + progress.step
         note = (
             f"loss {progress.loss:.3f}  {progress.images_per_s:,.0f} images/s  {duration(progress.seconds_left)} left"
         )
-        counted = f"{progress.epoch}/{progress.epochs}"
+        counted = f"{whose}epoch {progress.epoch}/{progress.epochs}"
         self._bar.update(self._task, total=progress.epochs * progress.steps, completed=done, epoch=counted, note=note)
         if not self._console.is_terminal and time.monotonic() - self._said >= EVERY:
-            self._print(f"epoch {counted}, step {progress.step}/{progress.steps}: {note}")
-
-    def epoch(self, epoch: Epoch) -> None:
-        """One line an epoch."""
-        self._print(
-            f"epoch {epoch.epoch:>3}  loss {epoch.train_loss:.3f}  train {100 * epoch.train_top1:5.2f} %  "
-            f"val {100 * epoch.val_top1:5.2f} %  {epoch.images_per_s:,.0f} images/s  {epoch.seconds:.0f} s"
-        )
+            self._print(f"{counted}, step {progress.step}/{progress.steps}: {note}")
 
     def _print(self, text: str) -> None:
         self._said = time.monotonic()
         if not self._voice.quiet:
             self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def _line(epoch: Epoch) -> str:
+    return (
+        f"epoch {epoch.epoch:>3}  loss {epoch.train_loss:.3f}  train {100 * epoch.train_top1:5.2f} %  "
+        f"val {100 * epoch.val_top1:5.2f} %  {epoch.images_per_s:,.0f} images/s  {epoch.seconds:.0f} s"
+    )
 
 
 @contextmanager

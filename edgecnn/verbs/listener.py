@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from edgecnn.train.settings import Epoch, Progress, Step
 
 
+TEACHERS = "teacher: "
+"""In front of what is said of the training of a run's teacher."""
+
+
 class Listener:
     """What a caller may want to hear while training goes on; by itself it hears nothing and never stops."""
 
@@ -27,6 +31,14 @@ class Listener:
 
     def epoch(self, epoch: Epoch) -> None:
         """After each epoch's validation."""
+
+    def teacher_progress(self, progress: Progress) -> None:
+        """As `progress`, while the run's teacher is trained."""
+        self.progress(progress)
+
+    def teacher_epoch(self, epoch: Epoch) -> None:
+        """As `epoch`, of the run's teacher."""
+        self.epoch(epoch)
 
     def stop_requested(self) -> bool:
         """Asked before each step; True saves and raises Interrupted."""
@@ -81,12 +93,12 @@ class OfTeacher(Listener):
 
     def __init__(self, listener: Listener) -> None:
         self.listener = listener
-        self.progress, self.epoch = listener.progress, listener.epoch  # type: ignore[method-assign]
+        self.progress, self.epoch = listener.teacher_progress, listener.teacher_epoch  # type: ignore[method-assign]
         self.stop_requested = listener.stop_requested  # type: ignore[method-assign]
 
     def message(self, text: str) -> None:
         """One sentence, with whom it is about."""
-        self.listener.message(f"teacher: {text}")
+        self.listener.message(TEACHERS + text)
 
 
 def of_teacher(listener: Listener) -> Listener:

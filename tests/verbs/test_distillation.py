@@ -81,6 +81,15 @@ def test_it_is_exported_and_verified_and_says_whom_it_learned_from(taught: Taugh
     assert not verify(tmp_path / "export").failures
 
 
+def test_each_epoch_says_whose_it_is(taught: Taught, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = command("train", taught.recipe).err.splitlines()
+    places = [place for place, line in enumerate(said) if line.startswith("teacher: epoch ")]
+    own = [place for place, line in enumerate(said) if line.startswith("epoch ")]
+    assert (len(places), len(own)) == (3, 2)
+    assert max(places) < min(own)
+
+
 def test_another_teacher_makes_another_student(taught: Taught, tmp_path: Path) -> None:
     """The teacher's answers are learned, not the classes of the folders."""
     other = train(taught.recipe, {"teacher.lr0": 0.01}, root=tmp_path / "other")
