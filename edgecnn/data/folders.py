@@ -43,7 +43,7 @@ class ClassFolders(PictureFiles):
                 f"{folder} has classes that train/ has not ({', '.join(unknown)}); "
                 "a class is learnt from train/, so add it there or remove it here"
             )
-        files, others = read_classes(self.root, {label: folder / label for label in found}, self.labels)
+        files, others = read_classes({label: folder / label for label in found}, self.labels, f"{part}/")
         self._check(part, files.classes.tolist())
         if others:
             self._notes[part] = passed_over(folder, others)
@@ -72,21 +72,22 @@ def _labels(root: Path, beside: set[str]) -> tuple[str, ...]:
     return labels
 
 
-def read_classes(root: Path, folders: Mapping[str, Path], labels: Sequence[str]) -> tuple[Files, Counter[str]]:
+def read_classes(folders: Mapping[str, Path], labels: Sequence[str], above: str = "") -> tuple[Files, Counter[str]]:
     """The pictures of each class's folder, none of them opened, and how many files of other types, by suffix.
 
-    A picture's class is the place of its folder's name in `labels`; it is called by its path relative to `root`.
+    A picture's class is the place of its folder's key in `labels`; its name is `above`, the key, and its path in there.
     """
     paths: list[Path] = []
+    names: list[str] = []
     classes: list[int] = []
     others: Counter[str] = Counter()
     for label, folder in folders.items():
         pictures, of_other_types = find_pictures(folder)
         paths += pictures
+        names += [f"{above}{label}/{path.relative_to(folder).as_posix()}" for path in pictures]
         classes += [labels.index(label)] * len(pictures)
         others += of_other_types
-    names = tuple(path.relative_to(root).as_posix() for path in paths)
-    return Files(tuple(paths), names, np.array(classes, np.int64)), others
+    return Files(tuple(paths), tuple(names), np.array(classes, np.int64)), others
 
 
 def class_names(folder: Path) -> tuple[str, ...]:

@@ -41,7 +41,8 @@ class MeasuredFolders(PictureFiles):
 
     def _list(self, part: str) -> Files:
         folder = self._folders[part]
-        files, others = read_classes(self.root, {name: folder / name for name in class_names(folder)}, self.labels)
+        above = f"{part}/" if self._split else ""
+        files, others = read_classes({name: folder / name for name in class_names(folder)}, self.labels, above)
         if not len(files):
             raise UnusableFile(_nothing(folder))
         if others:

@@ -7,10 +7,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from edgecnn.data.files import Files, find_pictures, passed_over
-from edgecnn.data.folders import class_names
+from edgecnn.data.files import Files, passed_over
+from edgecnn.data.folders import class_names, read_classes
 from edgecnn.data.listed import BACKGROUND
 from edgecnn.data.pictures import SPLITS
 from edgecnn.edge.headers import SUFFIXES
@@ -78,18 +76,9 @@ class _Found:
 
 def _read(classes: Mapping[str, Path]) -> _Found:
     """The pictures of the classes in these folders."""
-    paths: list[Path] = []
-    names: list[str] = []
-    numbers: list[int] = []
-    others: Counter[str] = Counter()
     labels = tuple(sorted(classes))
-    for number, label in enumerate(labels):
-        pictures, of_other_types = find_pictures(classes[label])
-        paths += pictures
-        names += [f"{label}/{path.relative_to(classes[label]).as_posix()}" for path in pictures]
-        numbers += [number] * len(pictures)
-        others += of_other_types
-    return _Found(labels, Files(tuple(paths), tuple(names), np.array(numbers, np.int64)), others)
+    files, others = read_classes({label: classes[label] for label in labels}, labels)
+    return _Found(labels, files, others)
 
 
 def _check_background(root: Path, background: Path, classes: Collection[str]) -> None:
