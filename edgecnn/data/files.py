@@ -185,25 +185,37 @@ class PictureFiles(ABC):
 
 def find(given: str, key: str, data_dir: Path | None, what: str = "folder") -> Path:
     """What a recipe's `key` names, a folder or a file: as it is given, or below a folder where data sets lie."""
-    path = Path(given).expanduser()
+    path = Path(os.path.expanduser(given))
     places = [path] if path.is_absolute() else [path, *(base / path for base in search_dirs(data_dir))]
     for place in places:
-        if place.is_dir() if what == "folder" else place.is_file():
+        if os.path.isdir(place) if what == "folder" else os.path.isfile(place):
             return place
     raise UnusableFile(f"there is no {what} {given} (looked for {', '.join(map(str, places))}); correct {key}")
 
 
 def find_pictures(folder: Path) -> tuple[list[Path], Counter[str]]:
-    """The pictures at any depth below `folder`, sorted, and how many files of other types there are, by suffix."""
+    """The pictures at any depth below `folder`, sorted, and how many files of other types there are, by suffix.
+
+    Hidden files and folders are passed over (thumbnails, waste bins). UnusableFile where a folder can't be read.
+    """
     pictures, others = [], Counter[str]()
-    for inside, _, names in os.walk(folder):
+    for inside, folders, names in os.walk(folder, onerror=_refuse):
+        folders[:] = [name for name in folders if not name.startswith(".")]
         for name in names:
             path = Path(inside, name)
+            if name.startswith("."):
+                continue
             if path.suffix.lower() in SUFFIXES:
                 pictures.append(path)
-            elif not name.startswith("."):
+            else:
                 others[path.suffix.lower()] += 1
     return sorted(pictures), others
+
+
+def _refuse(error: OSError) -> None:
+    raise UnusableFile(
+        f"{error.filename}: can't be read ({error.strerror}); mend its permissions or move it"
+    ) from error
 
 
 def passed_over(folder: Path, others: Counter[str]) -> str:

@@ -119,11 +119,11 @@ def read_rows(path: Path) -> tuple[Row, ...]:
     header = text.partition("\n")[0]
     delimiter = max(DELIMITERS, key=header.count)
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, restkey="more", restval="")
-    missing = [column for column in COLUMNS if column not in (reader.fieldnames or ())]
-    if missing:
-        raise UnusableFile(f"{path}:1: has no column {', '.join(missing)}; `edgecnn new FOLDER` writes such a list")
     rows: dict[tuple[str, bool], Row] = {}
     try:
+        missing = [column for column in COLUMNS if column not in (reader.fieldnames or ())]
+        if missing:
+            raise UnusableFile(f"{path}:1: has no column {', '.join(missing)}; `edgecnn new FOLDER` writes such a list")
         for values in reader:
             row = Row(values["path"], values["label"].strip(), values["split"].strip(), values.get(GROUP) or "")
             if row == Row("", "", ""):

@@ -4,12 +4,14 @@ What must stay together is a group (groups.py). Of each class about an eighth go
 groups, the smallest first, so that the biggest are trained on. Which ones is drawn by the files' content: neither their
 names nor their order matter, and pictures that are added later move few of the others.
 
-A camera that doesn't move makes near-duplicates of everything it sees, and nothing would be left to split. Then only
-what is nearer counts, down to the last of LIMITS.
+A camera that doesn't move makes near-duplicates of everything it sees, and one that records all the time makes one
+burst of it: nothing would be left to split. Then bursts are cut, and only what is nearer counts, down to the last of
+LIMITS.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -18,7 +20,7 @@ from numpy.typing import NDArray
 
 from edgecnn.data.duplicates import APART, Pair, pairs_within
 from edgecnn.data.groups import Group, connected
-from edgecnn.data.shots import bursts
+from edgecnn.data.shots import CUT_S, bursts
 from edgecnn.data.survey import Survey
 from edgecnn.errors import UnusableFile
 from edgecnn.records import sha256
@@ -41,7 +43,7 @@ Counts = NDArray[np.int64]
 @dataclass(frozen=True)
 class Shares:
     """splits: each picture's. groups: those of two pictures and more that stay together. pairs: the near-duplicates
-    among them, up to `limit`. bursts: pairs of shots that follow each other.
+    among them, up to `limit`. bursts: pairs of shots that follow each other, in bursts of `longest_s` seconds at most.
     """
 
     splits: tuple[str, ...]
@@ -49,6 +51,7 @@ class Shares:
     pairs: tuple[Pair, ...]
     bursts: tuple[tuple[int, int], ...]
     limit: float
+    longest_s: float = math.inf
 
 
 def share_out(survey: Survey, labels: Sequence[str]) -> Shares:
@@ -120,13 +123,13 @@ def _tries(survey: Survey) -> Iterator[Shares]:
     contents = [seen.sha256 for seen in survey.seen]
     first: dict[str, int] = {}
     same = [(first.setdefault(content, place), place) for place, content in enumerate(contents)]
-    together = tuple(bursts([seen.shots for seen in survey.seen]))
     near = pairs_within(survey.thumbnails)
-    for limit in LIMITS:
+    for limit, longest_s in ((APART, math.inf), *((limit, CUT_S) for limit in LIMITS)):
+        together = tuple(bursts([seen.shots for seen in survey.seen], longest_s))
         pairs = tuple(pair for pair in near if pair.distance <= limit)
         groups = connected(len(contents), [*same, *together, *((pair.a, pair.b) for pair in pairs)])
         splits = split_groups(groups, survey.files.classes, contents)
-        yield Shares(splits, tuple(group for group in groups if len(group) > 1), pairs, together, limit)
+        yield Shares(splits, tuple(group for group in groups if len(group) > 1), pairs, together, limit, longest_s)
 
 
 def _order(split: str, groups: Sequence[Group], contents: Sequence[str]) -> list[int]:

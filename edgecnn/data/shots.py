@@ -7,6 +7,7 @@ copying a folder gives all its files one.
 
 from __future__ import annotations
 
+import math
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -19,6 +20,8 @@ from edgecnn.edge import exif
 
 BURST_S = 2.0
 """The longest pause between two shots of a burst: EXIF mostly has whole seconds."""
+CUT_S = 30.0
+"""How long a burst may be where longer ones leave nothing to split: a session of `camera --record` is one chain."""
 
 _STAMP = re.compile(
     r"(?<!\d)((?:19|20)\d\d)-?(\d\d)-?(\d\d)[-_ T.]?(\d\d)[-.:]?(\d\d)[-.:]?(\d\d)(?:[.,]?(\d{1,3}))?(?!\d)"
@@ -40,10 +43,11 @@ def shots_of(name: str, tiff: bytes) -> tuple[Shot, ...]:
     return tuple(shot for shot in (_named(PurePath(name).stem), _recorded(tiff)) if shot is not None)
 
 
-def bursts(shots: Sequence[Sequence[Shot]]) -> Iterator[tuple[int, int]]:
+def bursts(shots: Sequence[Sequence[Shot]], longest_s: float = math.inf) -> Iterator[tuple[int, int]]:
     """Pairs of places in `shots` (a picture's each) that follow each other within BURST_S, from the same source.
 
-    Folders don't matter: the shots of a burst may have been sorted into several classes.
+    Folders don't matter: the shots of a burst may have been sorted into several classes. One that lasts longer than
+    `longest_s` is cut into such as don't.
     """
     by_source: defaultdict[str, list[tuple[float, int]]] = defaultdict(list)
     for place, of_picture in enumerate(shots):
@@ -51,8 +55,11 @@ def bursts(shots: Sequence[Sequence[Shot]]) -> Iterator[tuple[int, int]]:
             by_source[shot.source].append((shot.seconds, place))
     for taken in by_source.values():
         taken.sort()
+        began = taken[0][0]
         for (before, one), (after, other) in pairwise(taken):
-            if after - before <= BURST_S and one != other:
+            if after - before > BURST_S or after - began > longest_s:
+                began = after
+            elif one != other:
                 yield one, other
 
 

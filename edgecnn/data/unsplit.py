@@ -34,7 +34,7 @@ def is_split(root: Path) -> bool:
     """
     names = set(class_names(root))
     words = {name.lower() for name in names}
-    if words and words <= {*SPLITS, *OTHER_WORDS} and words & set(OTHER_WORDS):
+    if words and words <= {*SPLITS, *OTHER_WORDS} and not names <= set(SPLITS):
         raise UnusableFile(
             f"{root} holds {', '.join(sorted(names))}: splits are called train, val and test here; rename them"
         )
@@ -52,6 +52,11 @@ def read_unsplit(root: Path, background: Path | None = None) -> Unsplit:
         classes[BACKGROUND] = background
     found = _read(classes)
     notes = [passed_over(root, found.others)] if found.others else []
+    if found.labels and set(found.labels) <= set(SPLITS):
+        raise UnusableFile(
+            f"{root} holds {', '.join(found.labels)} and no train/: put what is to be learned from into "
+            "train/<class>/, or all of it into <class>/ and let it be split"
+        )
     _check(root, found, notes)
     loose = sum(path.suffix.lower() in SUFFIXES for path in root.iterdir() if path.is_file())
     if loose:
@@ -89,6 +94,8 @@ def _check_background(root: Path, background: Path, classes: Collection[str]) ->
             f"{background} lies in {root}, where a folder is a class: name it '{BACKGROUND}' and leave out "
             "--background, or move it elsewhere"
         )
+    if root.resolve().is_relative_to(background.resolve()):
+        raise UsageError(f"{background} holds {root} itself: a background shows none of the classes; move it elsewhere")
     if BACKGROUND in classes:
         raise UsageError(f"{root} has a class '{BACKGROUND}' already: leave out --background, or rename that folder")
 

@@ -94,6 +94,11 @@ def _shared(root: Path, background: Path | None, progress: Progress) -> Looked:
             f"most pictures of a class are alike, as from a camera that stands still: only those within "
             f"{shares.limit:.2f} of each other were kept on one side; pictures taken elsewhere would be a better test"
         )
+    if shares.bursts != tuple(bursts([seen.shots for seen in survey.seen])):
+        notes.append(
+            f"most pictures are of one long burst, which was cut every {shares.longest_s:.0f} s: pictures on both "
+            "sides of a cut are alike, and accuracies come out a little high; record at several times and places"
+        )
     return Looked(unsplit.labels, survey, shares, tuple(duplicates), tuple(notes))
 
 

@@ -6,6 +6,7 @@ sizes, times and likeness: nothing that a model could learn from.
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from dataclasses import dataclass
@@ -65,7 +66,7 @@ def new(
     UsageError, OutOfResources.
     """
     root, others = Path(folder), None if background is None else Path(background)
-    if not root.is_dir():
+    if not os.path.isdir(root):  # False too where its name is no name or may not be looked at
         raise UnusableFile(f"{folder}: there is no such folder; it holds a folder of pictures for each class")
     recipe = _recipe_path(root, out)
     listed = recipe.with_name(f"{recipe.stem}.splits.csv") if others or not is_split(root) else None

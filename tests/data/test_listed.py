@@ -186,3 +186,10 @@ def test_what_does_not_go_together() -> None:
         DataSpec("cifar10", None, 0.1, 32, 32, "crop", splits="a.csv")
     with pytest.raises(UsageError, match="background goes with splits"):
         DataSpec(None, "photos", 0.1, 32, 32, "crop", background="others")
+
+
+def test_a_list_whose_first_line_is_longer_than_a_table_s(tmp_path: Path) -> None:
+    path = tmp_path / "list.csv"
+    path.write_text('"' + "a" * 200_000 + '"\n')
+    with pytest.raises(UnusableFile, match=r"list.csv:\d: is no CSV"):
+        read_rows(path)

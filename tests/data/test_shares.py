@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 from edgecnn.data.groups import connected, divided
 from edgecnn.data.pictures import SPLITS
 from edgecnn.data.shares import ENOUGH, LIMITS, SHARE, Shares, share_out, split_groups
+from edgecnn.data.shots import CUT_S
 from edgecnn.data.splits import hold_out
 from edgecnn.data.survey import Survey, look_through
 from edgecnn.data.unsplit import read_unsplit
+from edgecnn.edge.camera.record import file_name
 from edgecnn.errors import UnusableFile
 from tests.data.photos import photos, plant_bursts, plant_copies, real, write
 
@@ -152,3 +154,15 @@ def test_whatever_is_chained(chained: tuple[list[int], list[tuple[int, int]]]) -
             assert (mine == split).sum() <= max(2 * share, max(map(len, groups)))
             if singles >= 2 * share:
                 assert (mine == split).sum() >= min(share, len(mine) // 4)
+
+
+def test_a_session_that_was_recorded_is_cut_into_bursts(tmp_path: Path) -> None:
+    """A frame a second for two minutes, of two classes by turns: one burst, were it not cut."""
+    for number, image in enumerate(real("ship")[:120]):
+        name = file_name(1_795_578_301_000_000_000 + number * 1_010_000_000, 0.9)
+        write(tmp_path / ("cat", "truck")[number % 2] / name, image)
+    survey, shares = shared(tmp_path)
+    assert shares.longest_s == CUT_S
+    for counts in table(survey, shares.splits).values():
+        assert min(counts) >= 5
+    assert divided(shares.groups, shares.splits) == ()

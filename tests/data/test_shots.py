@@ -81,3 +81,10 @@ def test_bursts_follow_each_other_in_one_source() -> None:
         (Shot("b", 51.9),),
     ]
     assert sorted(bursts(shots)) == [(0, 4), (4, 2), (4, 6)]
+
+
+def test_a_long_burst_is_cut_where_it_is_asked_for() -> None:
+    """And a pause begins a new one, whose time counts from there."""
+    shots = [(Shot("a", float(second)),) for second in (0, 1, 2, 3, 4, 10, 11, 12, 13)]
+    assert len(list(bursts(shots))) == 7
+    assert list(bursts(shots, 3.0)) == [(0, 1), (1, 2), (2, 3), (5, 6), (6, 7), (7, 8)]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from edgecnn.data.files import find_pictures
 from edgecnn.data.unsplit import is_split, read_unsplit
 from edgecnn.errors import UnusableFile, UsageError
 from tests.data.photos import photos, real, write
@@ -34,7 +35,9 @@ def test_is_split(names: tuple[str, ...], tmp_path: Path) -> None:
     assert is_split(folders(tmp_path, *names)) is LAYOUTS[names]
 
 
-@pytest.mark.parametrize("names", [("train", "valid"), ("Training", "Testing"), ("train", "validation", "test")])
+@pytest.mark.parametrize(
+    "names", [("train", "valid"), ("Training", "Testing"), ("Train", "Test"), ("train", "validation", "test")]
+)
 def test_splits_that_are_called_otherwise(names: tuple[str, ...], tmp_path: Path) -> None:
     with pytest.raises(UnusableFile, match="splits are called train, val and test here; rename them"):
         is_split(folders(tmp_path, *names))
@@ -83,6 +86,29 @@ def test_backgrounds_that_can_not_be_used(tmp_path: Path) -> None:
         read_unsplit(root, tmp_path / "nowhere")
     with pytest.raises(UsageError, match=r"lies in .* where a folder is a class"):
         read_unsplit(root, root / "ship")
+    with pytest.raises(UsageError, match=r"holds .*photos itself"):
+        read_unsplit(root, tmp_path)
     folders(root, "background")
     with pytest.raises(UsageError, match="has a class 'background' already"):
         read_unsplit(root, folders(tmp_path / "others"))
+
+
+@pytest.mark.parametrize("names", [("test", "val"), ("test",)])
+def test_splits_without_train_are_no_classes(names: tuple[str, ...], tmp_path: Path) -> None:
+    for name in names:
+        photos(tmp_path / name, 2, ("cat", "ship"))
+    with pytest.raises(UnusableFile, match="and no train/"):
+        read_unsplit(tmp_path)
+
+
+def test_hidden_files_and_folders_are_passed_over(tmp_path: Path) -> None:
+    photos(tmp_path, 1, ("cat", "ship"))
+    write(tmp_path / "cat/.trash/a.jpg", real("cat")[5])
+    write(tmp_path / "cat/._000.jpg", real("cat")[6])
+    assert read_unsplit(tmp_path).files.names == ("cat/000.png", "ship/000.png")
+
+
+def test_a_folder_that_can_not_be_read_is_named(tmp_path: Path) -> None:
+    """As one whose permissions are missing: nothing in it could be seen."""
+    with pytest.raises(UnusableFile, match=r"gone: can't be read \(No such file or directory\)"):
+        find_pictures(tmp_path / "gone")

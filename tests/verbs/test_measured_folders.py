@@ -90,3 +90,8 @@ def test_from_the_command_line(made: SmallRun) -> None:
     said = edgecnn("eval", made.export / "onnx-int8", "--data-source", made.data / "test", "--json")
     assert said.code == 0
     assert json.loads(said.out)["n"] == 24
+
+
+@pytest.mark.parametrize("name", ["~nobody-of-this-name/photos", "a" * 300])
+def test_a_name_that_can_not_even_be_looked_for(made: SmallRun, name: str) -> None:
+    assert edgecnn("eval", made.run, "--data-source", name).code == 3

@@ -23,6 +23,7 @@ from edgecnn.verbs.data import check, spec_of
 from edgecnn.verbs.pictures import data_spec
 from edgecnn.verbs.recipes import located, recipe_of
 from tests.data.photos import CLASSES, COPIES, photos, plant_bursts, plant_copies, real, write
+from tests.verbs.small_runs import edgecnn as command
 
 
 @pytest.fixture(autouse=True)
@@ -298,3 +299,10 @@ def test_a_run_keeps_its_own_list(here: Path) -> None:
     assert (data.folder, data.splits) == (str(here / "photos"), str(run.path.resolve() / "splits.csv"))
     assert edgecnn.evaluate(run.path).n == 6, "of the list that it was trained by; the new one has 18"
     assert edgecnn.export(run.path, targets=["tflite"], int8=True)
+
+
+@pytest.mark.parametrize("name", ["a" * 300, "~nobody-of-this-name/photos"])
+def test_a_folder_that_can_not_even_be_looked_for(name: str) -> None:
+    left = command("new", name)
+    assert left.code == 3
+    assert "there is no such folder" in left.err
