@@ -296,6 +296,8 @@ def _decode(kind: Any, value: Any, where: str) -> Any:
         if not isinstance(value, dict):
             raise UnusableFile(f"{where}: expected an object, got {type(value).__name__}")
         return {key: _decode(parameters[1], v, f"{where}.{key}") for key, v in value.items()}
+    if kind is Path and isinstance(value, str):
+        return Path(value)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):

@@ -419,3 +419,13 @@ def test_written_json_is_for_people_too(tmp_path: Path) -> None:
     assert text.endswith("}\n")
     assert "häuschen" in text
     assert json.loads(text)["size"] == [3, 4]
+
+
+def test_a_path_is_its_text(tmp_path: Path) -> None:
+    @dataclass(frozen=True)
+    class Kept:
+        folder: Path | None
+
+    assert from_json(Kept, to_json(Kept(tmp_path))) == Kept(tmp_path)
+    with pytest.raises(UnusableFile, match="folder: expected Path, got 7"):
+        from_json(Kept, {"folder": 7})

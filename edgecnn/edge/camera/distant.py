@@ -45,14 +45,16 @@ def serve() -> None:
         with suppress(BrokenPipeError):  # nobody listens any more; stdin's end ends the session
             out.line(message)
 
-    order = from_json(Order, json.loads(sys.stdin.buffer.readline()))
-
     def result(found: Result) -> None:
-        if order.tell_results:
-            tell(result=to_json(found))
+        tell(result=to_json(found))
+
+    def nothing(found: Result) -> None:
+        """Nobody wants to hear it."""
 
     try:
-        session = Session(Path(order.artifact), order.options, result, lambda text: tell(say=text))
+        order = from_json(Order, json.loads(sys.stdin.buffer.readline()))
+        told = result if order.tell_results else nothing
+        session = Session(Path(order.artifact), order.options, told, lambda text: tell(say=text))
         threading.Thread(target=_leave_with_stdin, args=(session,), daemon=True, name="leave-with-stdin").start()
         tell(summary=to_json(session.run()))
     except EdgecnnError as error:
