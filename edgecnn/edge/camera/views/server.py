@@ -62,9 +62,11 @@ class Connection(asyncio.Protocol):
             transport.abort()
 
     def data_received(self, data: bytes) -> None:
-        """Half a request must be whole in time."""
+        """A request must be whole in time, however often another byte of it comes."""
+        before = self._http.cycle
         self._http.data_received(data)
-        self._wait_for_request()
+        if self._http.cycle is not before:
+            self._wait_for_request()
 
     def eof_received(self) -> None:
         """uvicorn decides."""
@@ -93,6 +95,8 @@ class Connection(asyncio.Protocol):
     def _give_up_asking(self) -> None:
         if self._http.cycle is None or self._http.cycle.response_complete:
             self._http.transport.abort()
+        else:
+            self._wait_for_request()  # a stream; its viewer asks for nothing meanwhile
 
 
 def _cancel(timer: asyncio.TimerHandle | None) -> None:

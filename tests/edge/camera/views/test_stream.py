@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -13,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -269,3 +271,20 @@ def test_20_viewers_of_whom_10_never_read_leave_the_inference_its_rate() -> None
                 return
             assert eventually(lambda: not live.watched)
     pytest.fail(f"{alone} results alone, {watched} with viewers")
+
+
+def test_a_request_that_trickles_in_is_dropped(view: WebView) -> None:
+    """Each byte of it is no new beginning."""
+    place = urlsplit(view.address)
+    with socket.create_connection((place.hostname, place.port)) as slow:
+        slow.sendall(b"GET / HTTP/1.1\r\nX: ")
+        began = time.monotonic()
+        with suppress(ConnectionResetError, BrokenPipeError):
+            while time.monotonic() < began + 4:
+                slow.sendall(b"a")
+                time.sleep(0.1)
+        assert time.monotonic() < began + 3
+    with watch(view.address, "/events") as viewer:
+        read_until(viewer, b"event: model")
+        time.sleep(1.5)
+        read_until(viewer, b"event: health")
