@@ -255,3 +255,15 @@ def test_nothing_is_left_behind_elsewhere(finished: SmallRun, tmp_path: Path) ->
     left = [path for folder in places.values() for path in (tmp_path / folder).rglob("*") if path.is_file()]
     meant = [path for path in left if "matplotlib" in path.parts or path.parent == tmp_path / "cache/edgecnn/kernels"]
     assert sorted(set(left) - set(meant)) == []
+
+
+def test_names_that_are_no_text_are_escaped(tmp_path: Path) -> None:
+    """In a locale whose stdout takes UTF-8 only; JSON's escape is read back as the name."""
+    made = photos(tmp_path / "photos", 1, ("cat",)) / "cat/000.png"
+    name = os.fsdecode(b"caf\xe9.png")
+    made.rename(tmp_path / name)
+    command = [sys.executable, "-m", "edgecnn", "predict", "cifar10-ds", name, "--json"]
+    environment = {**os.environ, "PYTHONIOENCODING": "utf-8:strict", "PYTHONPATH": str(REPO)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    assert name in json.dumps(json.loads(done.stdout), ensure_ascii=False)
