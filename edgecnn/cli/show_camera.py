@@ -25,9 +25,11 @@ def sentence(summary: Summary) -> str:
     """The session in one sentence."""
     if not summary.results:
         return "no frame was answered"
+    age = f"age {summary.age_p50_ms:.1f} ms (p50), {summary.age_p90_ms:.1f} ms (p90)"
+    if summary.results == 1:
+        return f"1 result, {age}"
     rates = f"{summary.results_per_s:,.1f} results/s of {summary.frames_per_s:,.1f} frames/s"
     dropped = f"{100 * summary.dropped:.1f} % dropped"
-    age = f"age {summary.age_p50_ms:.1f} ms (p50), {summary.age_p90_ms:.1f} ms (p90)"
     return f"{summary.results:,} results in {summary.seconds:,.1f} s: {rates}, {dropped}, {age}"
 
 

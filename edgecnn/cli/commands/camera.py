@@ -32,8 +32,8 @@ def split_actions(args: list[str]) -> tuple[list[str], tuple[tuple[str, ...], ..
     actions: list[list[str]] = []
     inside = False
     for word in args:
-        if word == ON:
-            actions.append([])
+        if word == ON or word.startswith(f"{ON}="):
+            actions.append([word.removeprefix(f"{ON}=")] if word != ON else [])
             inside = True
         elif inside and word == END:
             inside = False
@@ -58,7 +58,7 @@ def split_actions(args: list[str]) -> tuple[list[str], tuple[tuple[str, ...], ..
     type=click.FloatRange(0.01, 1000),
     default=2.0,
     show_default=True,
-    help="Pictures/s of a folder.",
+    help="Pictures/s of a folder that is watched (--view none takes none of that).",
 )
 @click.option("--frames", type=click.IntRange(min=1), help="End after so many answers.")
 @click.option(
@@ -70,7 +70,10 @@ def split_actions(args: list[str]) -> tuple[list[str], tuple[tuple[str, ...], ..
     help="Half-life in s; 0: off.",
 )
 @click.option(
-    "--unsure", "unsure_below", type=click.FloatRange(0, 1), help="'unsure' below this (default: fitted; 0: never)."
+    "--unsure",
+    "unsure_below",
+    type=click.FloatRange(0, 1),
+    help="'unsure' below this (default: fitted; 0: never); not for a folder's pictures.",
 )
 @click.option(
     "--heatmap", is_flag=True, help="Where in the picture the label is (an export with --heatmap has the map)."

@@ -56,6 +56,8 @@ def parse(condition: str, argv: Sequence[str], labels: Collection[str], cooldown
 
     condition: LABEL:PROBABILITY, divided at the last colon; *:PROBABILITY for any label; `unsure`, alone.
     """
+    if not condition:
+        raise UsageError("--on: when, and what shall be run? Write --on LABEL:0.8 COMMAND ARGS")
     if condition == UNSURE:
         label, threshold = UNSURE, 0.0
     else:

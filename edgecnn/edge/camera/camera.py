@@ -24,6 +24,7 @@ from edgecnn.edge.camera.live import Live, Result, Shown
 from edgecnn.edge.camera.slot import Slot, make_ends
 from edgecnn.edge.camera.sources import Wanted
 from edgecnn.edge.pixels import Image
+from edgecnn.errors import UnusableFile
 
 TICK_S, HEALTH_S = 0.2, 0.5
 """How often processes are looked after, and how often views are told how the camera is doing."""
@@ -54,12 +55,15 @@ class Hands:
     """Who is handed what; in the camera's loop, so they must be quick.
 
     result: each answer. say: a sentence for the person watching. picture: each answer with its frame, uint8 [H, W, 3]
-    RGB, which is copied for it.
+    RGB, which is copied for it. ready: once, when the model is loaded. alive: at each round of the loop, several a
+    second, whether frames come or not.
     """
 
     result: Callable[[Result], None]
     say: Callable[[str], None]
     picture: Callable[[Result, Image], None] | None = None
+    ready: Callable[[], None] = lambda: None
+    alive: Callable[[], None] = lambda: None
 
 
 class Camera:
@@ -105,10 +109,18 @@ class Camera:
         """
         self._inference.start(time.monotonic())
         self._wait_ready()
+        self._hands.ready()
         self._capture.start(time.monotonic())
         while not self._live.closed and not self._finished():
             self._step()
         self._tell(time.monotonic())
+        self._check_answered()
+
+    def _check_answered(self) -> None:
+        """UnusableFile where a source that is no camera was at its end, and not one of its frames could be used."""
+        capture = self._capture
+        if capture.state == "ended" and self._slot.number == 0 and capture.passed_over:
+            raise UnusableFile(f"{capture.description}: no frame could be used, the last: {capture.passed_over}")
 
     def _wait_ready(self) -> None:
         """A source is opened when somebody can answer: files would lose their first frames."""
@@ -123,6 +135,7 @@ class Camera:
         for keeper in keepers:
             if any(waiting[descriptor] is keeper for descriptor in ready):
                 keeper.read(now)
+        self._hands.alive()
         self._capture.tick(now)
         self._inference.tick(now)
         if now - self._told_s >= HEALTH_S:

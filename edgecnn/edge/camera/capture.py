@@ -67,8 +67,11 @@ class Capturer:
         try:
             pixels = decode(captured, self._slot.room)
             number = self._slot.put(pixels, captured.captured_ns, arrived, time.monotonic_ns(), captured.name)
-        except (UnusableFile, ValueError) as error:
+        except UnusableFile as error:
             self._tell(Event("skipped", str(error)))
+            return
+        except ValueError as error:  # the slot's: it doesn't know whose pixels they are
+            self._tell(Event("skipped", f"{captured.name or shown(self._request.source)}: {error}"))
             return
         if not live and (self._request.wanted.fast or captured.name is not None):
             self._wait_taken(number)

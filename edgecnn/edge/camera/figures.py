@@ -28,8 +28,9 @@ NOT_A_PI = {"throttled": "no Raspberry Pi"}
 class Summary:
     """A session of the camera, from the first answer on.
 
-    frames: unique ones that came; dropped: the share of them that was not answered, in 0..1. Ages and stages, in
-    milliseconds, are medians (and the 90th percentile) of the last 1,024 answers; None where there was none.
+    Rates are those of what came after the first: 0 where there was one only. frames: unique ones that came; dropped:
+    the share of them that was not answered, in 0..1. Ages and stages, in milliseconds, are medians (and the 90th
+    percentile) of the last 1,024 answers; None where there was none.
     """
 
     frames: int
@@ -102,8 +103,8 @@ class Figures:
             frames=frames,
             results=self._results,
             seconds=seconds,
-            frames_per_s=frames / seconds if seconds else 0.0,
-            results_per_s=self._results / seconds if seconds else 0.0,
+            frames_per_s=max(0, frames - 1) / seconds if seconds else 0.0,
+            results_per_s=max(0, self._results - 1) / seconds if seconds else 0.0,
             dropped=max(0.0, 1 - self._results / frames) if frames else 0.0,
             age_p50_ms=percentile(ages, 50),
             age_p90_ms=percentile(ages, 90),

@@ -103,6 +103,8 @@ class CaptureKeeper(Keeper):
         self.state, self.message, self.description, self.live = "opening", "", self._name, True
         self._opened = self._ever_opened = False
         self._unique = self._repeated = 0
+        self.passed_over = ""
+        """Why the last frame that could not be used couldn't."""
 
     def request(self) -> CaptureRequest:
         """The same each time."""
@@ -121,6 +123,7 @@ class CaptureKeeper(Keeper):
             self._opened = self._ever_opened = True
             self.description, self.live, self.since_s = text, bool(line["live"]), now_s
         elif event == "skipped":
+            self.passed_over = text
             self._say(f"passed over: {text}")
         elif event == "failed" and not (self._ever_opened and line["error"] == DeviceError.__name__):
             raise told_error(str(line["error"]), text)

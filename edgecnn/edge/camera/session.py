@@ -72,7 +72,7 @@ class Session:
         self.view = _view(options.view)
         self._options, self._result, self._say = options, result, say
         self._live = Live(_card(manifest, options))
-        parsed = (parse(on[0], on[1:], manifest.labels, options.cooldown_s) for on in options.actions if on)
+        parsed = (parse(on[0] if on else "", on[1:], manifest.labels, options.cooldown_s) for on in options.actions)
         self._actions = Actions(tuple(parsed), say)
         self._recorder = None if options.record is None else Recorder(options.record, say, options.record_limit_mib)
         self._notifier = Notifier()
@@ -92,7 +92,6 @@ class Session:
     def run(self) -> Summary:
         """Until the source ends, enough frames are answered, or a view is closed. Raises what `Camera.run` raises."""
         with Camera(self._settings, self._live, self._hands()) as camera:
-            self._notifier.ready()
             try:
                 {"window": self._in_window, "web": self._in_web, "none": Camera.run}[self.view](camera)
             finally:
@@ -141,13 +140,15 @@ class Session:
             view.stop()
 
     def _hands(self) -> Hands:
-        return Hands(self._answered, self._say, None if self._recorder is None else self._record)
+        record = None if self._recorder is None else self._record
+        return Hands(self._answered, self._say, record, self._notifier.ready, self._alive)
+
+    def _alive(self) -> None:
+        self._watchdog.ping(time.monotonic_ns())
 
     def _answered(self, result: Result) -> None:
         self._result(result)
-        now_ns = time.monotonic_ns()
-        self._actions.update(result.label, result.probability, result.frame, now_ns)
-        self._watchdog.ping(now_ns)
+        self._actions.update(result.label, result.probability, result.frame, time.monotonic_ns())
 
     def _record(self, result: Result, picture: Image) -> None:
         assert self._recorder is not None, "only then pictures are asked for"

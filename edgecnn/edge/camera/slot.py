@@ -93,7 +93,8 @@ class Slot:
         ValueError where that is larger than a buffer.
         """
         if height * width * 3 > CAPACITY:
-            raise ValueError(f"{width}x{height} pixels are more than a frame may have")
+            most = f"{CAPACITY / 3e6:.0f} megapixels"
+            raise ValueError(f"{width}x{height} pixels are more than the {most} that a frame may have; make it smaller")
         place = self._free_place()
         self._about[place][0] = -(self._all[NEWEST] + 1)
         self._prepared = place, self._pixels(place, height, width)

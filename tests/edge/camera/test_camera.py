@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -101,6 +102,28 @@ def test_a_broken_picture_is_said_and_passed_over(tmp_path: Path) -> None:
     run(settings(str(tmp_path / "photos")), heard)
     assert [result.image for result in heard.results] == [str(path) for path in made if path != made[2]]
     assert [text for text in heard.said if "002.png" in text] == heard.said
+
+
+def test_a_picture_that_is_too_large_is_named_and_where_none_is_left_it_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    cv2.imwrite(str(tmp_path / "photos/phone.png"), np.zeros((6048, 8064, 3), np.uint8))
+    heard = Heard()
+    with pytest.raises(UnusableFile, match=r"no frame could be used, the last: .*phone.png: 8064x6048 pixels"):
+        run(settings(str(tmp_path / "photos")), heard)
+    assert "45 megapixels that a frame may have; make it smaller" in heard.said[0]
+
+
+def test_signs_of_life_do_not_depend_on_frames() -> None:
+    """A source that blocks is waited for, and opened again; a loop that does so is alive."""
+    heard, signs, ready = Heard(), [], []
+    hands = replace(heard.hands, alive=lambda: signs.append(time.monotonic()), ready=lambda: ready.append(len(signs)))
+    shown = live()
+    with Camera(settings("fake://?fps=5&fault=block@3"), shown, hands) as camera:
+        threading.Timer(4.0, shown.close).start()
+        camera.run()
+    assert len(heard.results) < 6
+    assert max(later - before for before, later in pairwise(signs)) < 1.5
+    assert len(ready) == 1
 
 
 def test_a_scene_is_answered_at_its_pace_and_ends_after_the_frames_asked_for() -> None:

@@ -122,3 +122,19 @@ def test_a_stage_that_only_some_answers_have_is_their_median(clock: SimpleNamesp
         clock.now += 1.0
         found.add(answer(0, 0.5))
     assert found.health("running", "", "", 0).stages_ms == {"model": 1.0, "decode": 1.0}
+
+
+def test_rates_are_those_of_what_came_after_the_first_answer(clock: SimpleNamespace) -> None:
+    slot = SimpleNamespace(unique=0)
+    found = Figures(slot)  # type: ignore[arg-type]
+    for number in range(1, 4):
+        slot.unique = number
+        found.add(answer(number, 5.0))
+        if number == 1:
+            clock.now += 0.001
+            one = found.summary(0)
+            assert (one.results, one.results_per_s, one.frames_per_s) == (1, 0.0, 0.0)
+            clock.now -= 0.001
+        clock.now += 0.5 if number < 3 else 0.0
+    summary = found.summary(0)
+    assert (summary.results_per_s, summary.frames_per_s) == (pytest.approx(2.0), pytest.approx(2.0))

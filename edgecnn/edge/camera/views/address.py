@@ -42,7 +42,7 @@ def _resolve(address: str, port: int) -> tuple[int, tuple[Any, ...]]:
     try:
         found = socket.getaddrinfo(address.strip("[]"), port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        raise UsageError(f"'{address}' is no address and no name of this machine; --address takes one") from error
+        raise UsageError(f"'{address}' is no address and no name of this machine; --host takes one") from error
     family, _, _, _, place = min(found, key=lambda entry: entry[0] != socket.AF_INET)
     return family, place
 
@@ -53,7 +53,7 @@ def _refused(error: OSError, address: str, port: int) -> str:
     if error.errno == errno.EACCES:
         return f"port {port} is the system's; give one of 1024 and up with --port"
     if error.errno == errno.EADDRNOTAVAIL:
-        return f"this machine has no address {address}; --address 0.0.0.0 is all that it has"
+        return f"this machine has no address {address}; --host 0.0.0.0 is all that it has"
     return f"can't listen at {address}, port {port} ({error.strerror})"
 
 
