@@ -196,15 +196,16 @@ def find(given: str, key: str, data_dir: Path | None, what: str = "folder") -> P
 def find_pictures(folder: Path) -> tuple[list[Path], Counter[str]]:
     """The pictures at any depth below `folder`, sorted, and how many files of other types there are, by suffix.
 
-    Hidden files and folders are passed over (thumbnails, waste bins). UnusableFile where a folder can't be read.
+    Hidden files and folders are passed over (thumbnails, waste bins), and what is no file. UnusableFile where a folder
+    can't be read.
     """
     pictures, others = [], Counter[str]()
     for inside, folders, names in os.walk(folder, onerror=_refuse):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in names:
             path = Path(inside, name)
-            if name.startswith("."):
-                continue
+            if name.startswith(".") or (os.path.exists(path) and not os.path.isfile(path)):
+                continue  # a pipe would be waited for
             if path.suffix.lower() in SUFFIXES:
                 pictures.append(path)
             else:

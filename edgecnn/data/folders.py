@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -91,9 +92,15 @@ def read_classes(folders: Mapping[str, Path], labels: Sequence[str], above: str 
 
 
 def class_names(folder: Path) -> tuple[str, ...]:
-    """The folders in `folder`, sorted; hidden ones are left out."""
+    """The folders in `folder`, sorted; hidden ones are left out. UnusableFile for a name that no class can have."""
     try:
         with os.scandir(folder) as entries:
-            return tuple(sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith(".")))
+            names = sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
     except OSError as error:
         raise UnusableFile(f"{folder}: can't be read ({error.strerror}); it holds a folder for each class") from error
+    for name in names:
+        if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in name):
+            raise UnusableFile(
+                f"{folder}: its folder {name!a} is a class, whose name is a line of plain text; rename it"
+            )
+    return tuple(names)

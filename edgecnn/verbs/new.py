@@ -110,10 +110,10 @@ def _pictures(looked: Looked) -> Pictures:
 def _recipe_path(root: Path, out: Path | str | None) -> Path:
     """Where the recipe goes."""
     path = Path(f"{_name(root.resolve().name)}.yaml") if out is None else Path(out)
-    if path.suffix not in (".yaml", ".yml"):
-        raise UsageError(f"{path}: a recipe's name ends in .yaml, such as --out {path.with_suffix('.yaml')}")
     if path.is_dir():
         raise UsageError(f"{path}: is a folder; give the recipe another name with --out")
+    if path.suffix not in (".yaml", ".yml"):
+        raise UsageError(f"{path}: a recipe's name ends in .yaml, such as --out {path.with_suffix('.yaml')}")
     return path
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -105,6 +106,19 @@ def test_hidden_files_and_folders_are_passed_over(tmp_path: Path) -> None:
     photos(tmp_path, 1, ("cat", "ship"))
     write(tmp_path / "cat/.trash/a.jpg", real("cat")[5])
     write(tmp_path / "cat/._000.jpg", real("cat")[6])
+    assert read_unsplit(tmp_path).files.names == ("cat/000.png", "ship/000.png")
+
+
+@pytest.mark.parametrize("name", ["new\nclass", "\x1b[31mred", os.fsdecode(b"caf\xe9")])
+def test_a_name_that_no_class_can_have(name: str, tmp_path: Path) -> None:
+    """It would be found out when the training is over."""
+    (photos(tmp_path, 1, ("cat", "ship")) / "cat").rename(tmp_path / name)
+    with pytest.raises(UnusableFile, match="a line of plain text; rename it"):
+        read_unsplit(tmp_path)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(photos(tmp_path, 1, ("cat", "ship")) / "cat/pipe.jpg")
     assert read_unsplit(tmp_path).files.names == ("cat/000.png", "ship/000.png")
 
 

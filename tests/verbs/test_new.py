@@ -306,3 +306,10 @@ def test_a_folder_that_can_not_even_be_looked_for(name: str) -> None:
     left = command("new", name)
     assert left.code == 3
     assert "there is no such folder" in left.err
+
+
+@pytest.mark.parametrize("out", [".", "/", ""])
+def test_a_folder_is_no_recipe(out: str, tmp_path: Path) -> None:
+    left = command("new", photos(tmp_path / "photos", 10), "--out", out)
+    assert left.code == 2
+    assert "give the recipe another name with --out" in left.err
