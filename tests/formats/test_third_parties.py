@@ -185,6 +185,8 @@ def assert_same_scores(theirs: Any, ours: Artifact, pictures: Array) -> None:
         assert row.max() - row[labels.index(answers[0][1])] <= 2 * tolerance, "the first is ours"
 
 
+@pytest.mark.slow
+@pytest.mark.long
 def test_mediapipe_runs_int8_files_that_answer_in_floats(
     mediapipe: Path, pictures: Array, pictures_file: Path, tmp_path: Path
 ) -> None:

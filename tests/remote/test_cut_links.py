@@ -156,6 +156,7 @@ def stalls(device: Loopback, count: int, seed: int) -> list[Outcome]:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_cuts_leave_whole_files_and_a_clean_next_run(device: Loopback) -> None:
     judge(cut(device, 20, SEED))
 

@@ -199,6 +199,7 @@ print(json.dumps(session.run(images).tolist()))
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_real_engines_answer_there_as_here(link: Connection, empty_device: Loopback) -> None:
     """All three of them with nothing but numpy beside them; test_wheels.py has the sizes on a Pi."""
     first = provision(link, PROFILE, ["litert"])

@@ -123,6 +123,8 @@ def test_two_processes_have_one_teacher(server: Forks, asked: Path, tmp_path: Pa
     assert Run(two).teacher is not None
 
 
+@pytest.mark.slow
+@pytest.mark.long
 def test_without_shared_statistics_two_processes_learn_something_else(
     server: Forks, asked: Path, tmp_path: Path
 ) -> None:
