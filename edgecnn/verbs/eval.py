@@ -76,7 +76,7 @@ def evaluate(
     else:
         spec = _spec(data_source, VAL_FRACTION, given.height, given.width, given.resize, given.channels)
         dataset = open_measured(spec, data_dir)
-    pictures = _pictures(dataset, opened.manifest.labels, split, limit)
+    pictures = _pictures(dataset, opened.manifest.labels, split, limit, own=data_source is None)
     values = opened.values(opened.raw(pictures.images))
     record = _record(folder, split, values, pictures, opened.manifest.labels)
     if opened.manifest.output.kind != "logits":
@@ -98,7 +98,7 @@ def _evaluate_run(
     else:
         spec = _spec(data_source, spec.val_fraction, spec.height, spec.width, spec.resize, spec.channels)
         dataset = open_measured(spec, data_dir)
-    pictures = _pictures(dataset, labels, split, limit)
+    pictures = _pictures(dataset, labels, split, limit, own=data_source is None)
     logits = torch_outputs(load_module(recipe, run, labels), pictures.images)
     fitted = percentages_of(run)
     record = _record(run.path, split, logits, pictures, labels)
@@ -147,8 +147,14 @@ def _own_spec(folder: Path) -> DataSpec:
     return data
 
 
-def _pictures(dataset: Dataset, labels: tuple[str, ...], split: str, limit: int | None) -> Pictures:
-    """A split, with the classes' places in the model's `labels`; UsageError where one is not there."""
+def _pictures(dataset: Dataset, labels: tuple[str, ...], split: str, limit: int | None, own: bool) -> Pictures:
+    """A split, with the classes' places in the model's `labels`; UsageError where one is not there.
+
+    own: they are the pictures that the model was made for, of which no class may be missing.
+    """
+    gone = [label for label in labels if label not in dataset.labels] if own else []
+    if gone:
+        raise UsageError(f"the model's own pictures have no {_few(gone)} any more: bring it back, or use --data-source")
     unknown = [label for label in dataset.labels if label not in labels]
     if unknown:
         raise UsageError(

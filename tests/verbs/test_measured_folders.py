@@ -95,3 +95,16 @@ def test_from_the_command_line(made: SmallRun) -> None:
 @pytest.mark.parametrize("name", ["~nobody-of-this-name/photos", "a" * 300])
 def test_a_name_that_can_not_even_be_looked_for(made: SmallRun, name: str) -> None:
     assert edgecnn("eval", made.run, "--data-source", name).code == 3
+
+
+def test_of_its_own_pictures_no_class_may_be_missing(made: SmallRun, tmp_path: Path) -> None:
+    moved = made.data / "train" / LABELS[0], made.data / "test" / LABELS[0]
+    for place in moved:
+        place.rename(tmp_path / place.parent.name)
+    try:
+        for model in (made.run, made.export / "onnx-int8"):
+            with pytest.raises(UsageError, match=f"no {LABELS[0]} any more"):
+                evaluate(model)
+    finally:
+        for place in moved:
+            (tmp_path / place.parent.name).rename(place)
