@@ -153,9 +153,13 @@ def _pictures(dataset: Dataset, labels: tuple[str, ...], split: str, limit: int 
     own: they are the pictures that the model was made for, of which no class may be missing.
     """
     gone = [label for label in labels if label not in dataset.labels] if own else []
-    if gone:
-        raise UsageError(f"the model's own pictures have no {_few(gone)} any more: bring it back, or use --data-source")
     unknown = [label for label in dataset.labels if label not in labels]
+    if gone:
+        instead = f" but {_few(unknown)}" if unknown else ""
+        raise UsageError(
+            f"the model's own pictures have no {_few(gone)} any more{instead}: bring back the folders as they were "
+            "named, or name other pictures with --data-source"
+        )
     if unknown:
         raise UsageError(
             f"the pictures are of {_few(unknown)}, and the model's are {_few(labels)}: leave out or rename the "
