@@ -120,6 +120,11 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f"; known: {', '.join(names)}" if names else ""
 
 
+def plural(number: int, word: str) -> str:
+    """A number with what it counts: "1 picture", "1,200 pictures"."""
+    return f"{number:,} {word}{'' if number == 1 else 's'}"
+
+
 def reason(error: Exception) -> str:
     """The line in which a library's exception says what is wrong: the first, or the last where OpenVINO names its own
     source files before.

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from edgecnn.cli.options import Voice
 from edgecnn.data.duplicates import NearDuplicate
+from edgecnn.errors import plural
 from edgecnn.records import to_json
 from edgecnn.verbs.data import DataCheck, DataGet, DataList
 from edgecnn.verbs.doctor import DoctorRecord
@@ -85,7 +86,9 @@ def checked(console: Console, record: DataCheck) -> None:
     for broken in record.broken:
         console.print(f"broken: {broken.name}: {broken.reason}", soft_wrap=True)
     _doubled(console, record.near_duplicates)
-    console.print("every picture can be read" if not record.broken else f"{len(record.broken)} pictures can't be used")
+    console.print(
+        "every picture can be read" if not record.broken else f"{plural(len(record.broken), 'picture')} can't be used"
+    )
 
 
 def _doubled(console: Console, pairs: Sequence[NearDuplicate]) -> None:
@@ -97,7 +100,7 @@ def _doubled(console: Console, pairs: Sequence[NearDuplicate]) -> None:
     counts = ", ".join(f"{a}/{b} {count:,}" for (a, b), count in between.items())
     apart = sum(pair.label_a != pair.label_b for pair in pairs)
     classes = f", {apart:,} of them with different classes" if apart else ""
-    heading(console, f"{len(pairs):,} near-duplicates across splits: {counts}{classes}")
+    heading(console, f"{plural(len(pairs), 'near-duplicate')} across splits: {counts}{classes}")
     for pair in pairs[:SHOWN]:
         classes = f"; different classes: {pair.label_a} and {pair.label_b}" if pair.label_a != pair.label_b else ""
         mirrored = ", mirrored" if pair.mirrored else ""

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from edgecnn.cli.progress import duration
 from edgecnn.cli.show import heading, percent, rows, size, table
+from edgecnn.errors import plural
 
 if TYPE_CHECKING:  # each verb wants libraries that showing another one's record must do without
     from edgecnn.proof.certificate import Certificate
@@ -59,7 +60,7 @@ def _percentages(found: Percentages) -> str:
 
 def evaluated(console: Console, record: EvalRecord) -> None:
     """`eval`."""
-    heading(console, f"{record.model} on {record.n:,} {record.split} pictures")
+    heading(console, f"{record.model} on {plural(record.n, f'{record.split} picture')}")
     made = table("class", "accuracy")
     for name, accuracy in record.per_class.items():
         made.add_row(name, percent(accuracy))
@@ -75,7 +76,9 @@ def exported(console: Console, record: ExportRecord) -> None:
     """`export`."""
     lines = [(f"{made.target}-{made.precision}", str(made.model), size(made.bytes)) for made in record]
     console.print(rows(table("artifact", "file", "size", left=2), lines))
-    console.print(f"{len(record)} files in {duration(record.seconds)}, each opened by its runtime and checked")
+    console.print(
+        f"{plural(len(record), 'file')} in {duration(record.seconds)}, each opened by its runtime and checked"
+    )
     if record.heat_maps:
         console.print(f"heat maps beside them: {', '.join(folder.name for folder in record.heat_maps)}", markup=False)
     for note in record.notes:
@@ -83,7 +86,7 @@ def exported(console: Console, record: ExportRecord) -> None:
     if record.saturates_in:
         layers = sum(sums.saturates for sums in record.saturation)
         console.print(
-            f"on x86 without VNNI, sums in {layers} layer{'' if layers == 1 else 's'} can saturate in "
+            f"on x86 without VNNI, sums in {plural(layers, 'layer')} can saturate in "
             f"{' and '.join(record.saturates_in)}; for such machines export with --weights-bits 7, or say "
             "quantize: {weights_bits: 7} in the recipe",
             markup=False,
@@ -95,7 +98,7 @@ def verified(console: Console, record: Certificate) -> None:
     from edgecnn.verbs.verify import REFERENCE
 
     known = "" if record.details else " whose classes are unknown: parity only"
-    heading(console, f"{record.n:,} {record.split} pictures{known}")
+    heading(console, f"{plural(record.n, f'{record.split} picture')}{known}")
     made = table(
         "model", "size", "top-1", "drop, points (95 %)", "McNemar p", "same answer", "within 1 step", "at most"
     )
@@ -127,12 +130,12 @@ def verified(console: Console, record: Certificate) -> None:
 
 def verified_there(console: Console, record: DeviceCertificate) -> None:
     """`verify --device`: over there beside here."""
-    heading(console, f"{record.n:,} {record.split} pictures on {record.device}, beside the same files here")
+    heading(console, f"{plural(record.n, f'{record.split} picture')} on {record.device}, beside the same files here")
     made = table("file and engine", "top-1", "drop, points", "same answer", "logits exact", "at most", "golden exact")
     golden = {found.name: found for found in record.golden}
     for pair in record.parity:
         name = pair.a.removesuffix(", here")
-        most = f"{pair.max_steps} step{'' if pair.max_steps == 1 else 's'}"
+        most = plural(pair.max_steps, "step")
         cells = (percent(pair.top1_agreement), percent(pair.exact), most)
         made.add_row(name, *_accuracy_cells(record, name), *cells, percent(golden[name].exact))
     for found in record.float_parity:
@@ -155,7 +158,7 @@ def _accuracy_cells(record: DeviceCertificate, name: str) -> tuple[str, str]:
 
 def _parity_cells(pair: Parity | None, apart: float | None, agreement: float | None) -> Sequence[str]:
     if pair is not None:
-        most = f"{pair.max_steps} step{'' if pair.max_steps == 1 else 's'}"
+        most = plural(pair.max_steps, "step")
         return percent(pair.top1_agreement), f"{100 * pair.within_1:.3f} %", most
     same = "" if agreement is None else percent(agreement)
     return same, "", "" if apart is None else f"{apart:.0e} of 1"

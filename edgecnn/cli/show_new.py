@@ -9,6 +9,7 @@ from rich.console import Console
 from edgecnn.cli.show import heading, rows, table
 from edgecnn.data.duplicates import APART, NearDuplicate
 from edgecnn.data.pictures import SPLITS
+from edgecnn.errors import plural
 from edgecnn.verbs.looked import Burst
 from edgecnn.verbs.new import NewRecord
 
@@ -43,7 +44,7 @@ def _duplicates(console: Console, pairs: Sequence[NearDuplicate], doubtful: bool
         return
     where = f"{across:,} of them in two splits: accuracies come out too high" if across else "each pair in one split"
     classes = f"; {apart:,} with two classes{', of which one may be wrong' if doubtful else ''}" if apart else ""
-    _line(console, f"{len(pairs):,} near-duplicates, {where}{classes}")
+    _line(console, f"{plural(len(pairs), 'near-duplicate')}, {where}{classes}")
     for pair in sorted(pairs, key=lambda pair: (pair.label_a == pair.label_b, pair.distance))[:SHOWN]:
         mirrored = ", mirrored" if pair.mirrored else ""
         _line(console, f"  {pair.name_a} ~ {pair.name_b}, {pair.distance:.2f} apart{mirrored}")
@@ -56,7 +57,7 @@ def _bursts(console: Console, bursts: Sequence[Burst]) -> None:
     shots = sum(len(burst.names) for burst in bursts)
     parted = any(len(burst.splits) > 1 for burst in bursts)
     where = "in more than one split: accuracies come out too high" if parted else "each in one split"
-    _line(console, f"{len(bursts):,} bursts of {shots:,} shots in all, {where}")
+    _line(console, f"{plural(len(bursts), 'burst')} of {shots:,} shots in all, {where}")
     for burst in sorted(bursts, key=lambda burst: -len(burst.names))[:SHOWN]:
         _line(
             console, f"  {len(burst.names)} shots in {', '.join(burst.splits)}: {burst.names[0]} ... {burst.names[-1]}"

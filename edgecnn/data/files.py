@@ -29,7 +29,7 @@ from edgecnn.data.places import search_dirs
 from edgecnn.data.splits import hold_out
 from edgecnn.edge import pixels
 from edgecnn.edge.headers import SUFFIXES
-from edgecnn.errors import UnusableFile
+from edgecnn.errors import UnusableFile, plural
 
 SHOWN = 3  # broken pictures named in an error or a note
 
@@ -222,7 +222,7 @@ def _refuse(error: OSError) -> None:
 def passed_over(folder: Path, others: Counter[str]) -> str:
     """A sentence about the files of other types below a folder."""
     kinds = ", ".join(f"{count} {kind or 'without a suffix'}" for kind, count in sorted(others.items()))
-    return f"{folder}: passed over {others.total()} files of other types ({kinds})"
+    return f"{folder}: passed over {plural(others.total(), 'file')} of other types ({kinds})"
 
 
 def _layout(parts: Collection[str]) -> dict[str, str]:

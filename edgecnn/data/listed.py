@@ -17,7 +17,7 @@ import numpy as np
 
 from edgecnn.data.files import Files, PictureFiles, find, find_pictures
 from edgecnn.data.pictures import SPLITS, DataSpec
-from edgecnn.errors import UnusableFile, nearest
+from edgecnn.errors import UnusableFile, nearest, plural
 from edgecnn.records import write_whole
 
 BACKGROUND = "background"
@@ -86,8 +86,8 @@ class ListedPictures(PictureFiles):
         unlisted = len(found - listed)
         if unlisted:
             self._notes["unlisted"] = (
-                f"{self.root}: passed over {unlisted} pictures that {self._splits} doesn't list; "
-                "`edgecnn new` with --force lists them, all but the broken ones"
+                f"{self.root}: passed over {plural(unlisted, 'picture')} that {self._splits} doesn't list; "
+                "`edgecnn new` with --force lists all but the broken ones"
             )
 
 

@@ -12,7 +12,7 @@ from edgecnn.data.folders import class_names, read_classes
 from edgecnn.data.listed import BACKGROUND
 from edgecnn.data.pictures import SPLITS
 from edgecnn.edge.headers import SUFFIXES
-from edgecnn.errors import UnusableFile, UsageError
+from edgecnn.errors import UnusableFile, UsageError, plural
 
 OTHER_WORDS = ("training", "validation", "valid", "testing")
 """What others call their splits: no classes, though they lie where classes do."""
@@ -60,7 +60,7 @@ def read_unsplit(root: Path, background: Path | None = None) -> Unsplit:
     _check(root, found, notes)
     loose = sum(path.suffix.lower() in SUFFIXES for path in root.iterdir() if path.is_file())
     if loose:
-        notes.append(f"{root}: passed over {loose} pictures that lie in no class's folder")
+        notes.append(f"{root}: passed over {plural(loose, 'picture')} in no class's folder")
     return Unsplit(found.labels, found.files, tuple(notes))
 
 

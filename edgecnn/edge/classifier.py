@@ -18,7 +18,7 @@ from edgecnn.edge.child import alive
 from edgecnn.edge.pixels import CHANNELS
 from edgecnn.edge.rounding import nearest_points
 from edgecnn.edge.runtimes import Array, Port, Session, find_runtime
-from edgecnn.errors import UnusableFile, UsageError, blaming
+from edgecnn.errors import UnusableFile, UsageError, blaming, plural
 from edgecnn.records import from_json, to_json
 
 LAYOUTS = ("NHWC", "NCHW")
@@ -126,7 +126,7 @@ def picture_input(
         )
     if normalisation is not None and len(normalisation.mean) != channels:
         raise UsageError(
-            f"{path}: takes pictures of {channels} channel{'s' if channels > 1 else ''}; mean and std are one number "
+            f"{path}: takes pictures of {plural(channels, 'channel')}; mean and std are one number "
             f"for each, not {len(normalisation.mean)}"
         )
     if normalisation is not None and port.dtype in INTEGERS and port.scale is None:

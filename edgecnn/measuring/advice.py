@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from edgecnn.errors import plural
 from edgecnn.measuring.measurement import BenchRecord, Row
 from edgecnn.metrics import median_interval
 
@@ -26,7 +27,7 @@ def advise(record: BenchRecord) -> str:
     said = [_of_model([row for row in valid if row.model == model], model, record.device) for model in models]
     left_out = len(record.rows) - len(valid)
     if left_out:
-        said.append(f"{left_out} invalid row{'s were' if left_out > 1 else ' was'} left out.")
+        said.append(f"{plural(left_out, 'invalid row')} {'was' if left_out == 1 else 'were'} left out.")
     return " ".join(said)
 
 
@@ -149,7 +150,7 @@ def _name(row: Row) -> str:
 
 
 def _threads(row: Row) -> str:
-    return f"{row.threads} thread{'s' if row.threads > 1 else ''}"
+    return plural(row.threads, "thread")
 
 
 def _time(microseconds: float) -> str:

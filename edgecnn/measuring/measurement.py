@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from edgecnn.edge.measure.process import Machine
 from edgecnn.edge.measure.readings import Readings
 from edgecnn.edge.runtimes import OpTime
+from edgecnn.errors import plural
 
 
 @dataclass(frozen=True)
@@ -152,7 +153,7 @@ class Row:
 def row_name(model: str, target: str, precision: str | None, runtime: str, threads: int) -> str:
     """What a row is called in sentences: `ds_cifar tflite-int8 in litert, 1 thread`."""
     kind = f"{target}-{precision}" if precision else target
-    return f"{model} {kind} in {runtime}, {threads} thread{'s' if threads > 1 else ''}"
+    return f"{model} {kind} in {runtime}, {plural(threads, 'thread')}"
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from edgecnn.errors import plural
 from edgecnn.train.batches import batch_of, order
 from edgecnn.train.compilers import cxx
 from edgecnn.train.distill import Teacher
@@ -74,7 +75,7 @@ class Trial:
     images_per_s: float
 
     def __str__(self) -> str:
-        threads = f"{self.threads} thread{'s' if self.threads > 1 else ''}"
+        threads = plural(self.threads, "thread")
         layout = self.layout.replace("_", "-")
         return f"{self.dtype}, {threads}, {layout}{', fused' * self.fused}{', compiled' * self.compile}"
 

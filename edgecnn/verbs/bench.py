@@ -10,7 +10,7 @@ from pathlib import Path
 
 from edgecnn import __version__
 from edgecnn.edge.runtimes import Runtime, find_runtime, usual_runtimes
-from edgecnn.errors import UsageError
+from edgecnn.errors import UsageError, plural
 from edgecnn.measuring.advice import advise
 from edgecnn.measuring.budget import check_budget
 from edgecnn.measuring.counting import CountRecord
@@ -82,7 +82,7 @@ def bench(
         counted = count_on(about, subjects, entries, input_size, message)
         write_record(counted, path, message)
         return counted
-    message(f"measuring {len(entries)} row{'s' if len(entries) > 1 else ''}, up to {seconds:g} s each")
+    message(f"measuring {plural(len(entries), 'row')}, up to {seconds:g} s each")
     with _site(about, watching or watching_of(about), subjects, message) as site:
         wanted = _Wanted(name, path, within(seconds), input_size, sustained_min, profile, budget)
         record = _measured(entries, wanted, site, message)

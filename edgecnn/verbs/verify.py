@@ -18,7 +18,7 @@ from edgecnn.edge import artifact
 from edgecnn.edge.artifact import Manifest
 from edgecnn.edge.machine import instruction_sets, saturates_pairs
 from edgecnn.edge.runtimes import runtime_for, usual_runtimes
-from edgecnn.errors import MissingExtra, UnusableFile
+from edgecnn.errors import MissingExtra, UnusableFile, plural
 from edgecnn.graph.edit import Array, Graph, from_onnx
 from edgecnn.graph.program import read_program
 from edgecnn.graph.reference import Reference
@@ -63,7 +63,7 @@ def verify(
     folder = export[0].path.parent if isinstance(export, ExportRecord) else find_export(export)
     about = read_export(folder)
     chosen = pictures_for(folder, about, images, labels, data_dir)
-    message(f"verifying {folder} on {len(chosen.pictures):,} {chosen.split} pictures")
+    message(f"verifying {folder} on {plural(len(chosen.pictures), f'{chosen.split} picture')}")
     for note in chosen.notes:
         message(f"note: {note}")
     checked = _Verification(folder, about, chosen, threads, message)

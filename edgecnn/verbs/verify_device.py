@@ -15,7 +15,7 @@ from edgecnn.edge import artifact
 from edgecnn.edge.artifact import Manifest
 from edgecnn.edge.measure.process import Engine, Open
 from edgecnn.edge.runtimes import Runtime, find_runtime
-from edgecnn.errors import MissingExtra, UsageError
+from edgecnn.errors import MissingExtra, UsageError, plural
 from edgecnn.graph.edit import Array
 from edgecnn.measuring.worker import Worker
 from edgecnn.metrics import ties, top1
@@ -86,7 +86,7 @@ def verify_on_device(
     chosen = pictures_for(folder, about, images, labels, data_dir)
     places = np.unique(np.linspace(0, len(chosen.pictures) - 1, min(sample, len(chosen.pictures))).astype(np.int64))
     pictures = chosen.pictures.take(places)
-    message(f"verifying {folder} on {device}, {len(pictures)} {chosen.split} pictures")
+    message(f"verifying {folder} on {device}, {plural(len(pictures), f'{chosen.split} picture')}")
     with reach(profile, message) as there:
         there.put([files_of(case.path) for case in cases])
         answered, engines = [], []

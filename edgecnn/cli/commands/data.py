@@ -56,10 +56,10 @@ def data_check(source: str, data_dir: Path | None, voice: Voice) -> None:
     All splits are read, test too; nothing is chosen by what is seen there.
     """
     from edgecnn.cli import show
-    from edgecnn.errors import UnusableFile
+    from edgecnn.errors import UnusableFile, plural
     from edgecnn.verbs.data import check, spec_of
 
     record = check(spec_of(source), data_dir)
     show.answer(voice, record, show.checked)
     if record.broken:
-        raise UnusableFile(f"{source}: {len(record.broken)} pictures can't be used; mend or remove them")
+        raise UnusableFile(f"{source}: {plural(len(record.broken), 'picture')} can't be used; mend or remove them")

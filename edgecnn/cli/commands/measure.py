@@ -105,16 +105,14 @@ def compare(before: Path, after: Path, tolerance: float, voice: Voice) -> None:
     an emulated device, instructions are compared.
     """
     from edgecnn.cli import show, show_bench
-    from edgecnn.errors import GateFailed, UsageError
+    from edgecnn.errors import GateFailed, UsageError, plural
     from edgecnn.verbs.compare import compare as verb
 
     record = verb(before, after, tolerance_percent=tolerance)
     show.answer(voice, record, show_bench.compared)
     if record.failures:
-        count = len(record.failures)
-        raise GateFailed(
-            f"{after}: {count} figure{'s' if count > 1 else ''} beyond {tolerance:g} %; the first: {record.failures[0]}"
-        )
+        figures = plural(len(record.failures), "figure")
+        raise GateFailed(f"{after}: {figures} beyond {tolerance:g} %; the first: {record.failures[0]}")
     if not record.times_compared:
         raise UsageError(
             "no times could be compared: no row is valid in both records; measure when the machine is idle"

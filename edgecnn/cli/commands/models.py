@@ -287,11 +287,10 @@ def verify(
 
 
 def _gate(folder: Path, failures: Sequence[str]) -> None:
-    from edgecnn.errors import GateFailed
+    from edgecnn.errors import GateFailed, plural
 
     if failures:
-        count = len(failures)
-        raise GateFailed(f"{folder}: {count} check{'s' if count > 1 else ''} failed; the first: {failures[0]}")
+        raise GateFailed(f"{folder}: {plural(len(failures), 'check')} failed; the first: {failures[0]}")
 
 
 @click.command()
