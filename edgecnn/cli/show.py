@@ -14,7 +14,7 @@ from edgecnn.cli.options import Voice
 from edgecnn.data.duplicates import NearDuplicate
 from edgecnn.errors import plural
 from edgecnn.records import to_json
-from edgecnn.verbs.data import DataCheck, DataGet, DataList
+from edgecnn.verbs.data import ALL, DataCheck, DataGet, DataList
 from edgecnn.verbs.doctor import DoctorRecord
 
 Record = TypeVar("Record")
@@ -85,7 +85,10 @@ def checked(console: Console, record: DataCheck) -> None:
         console.print(f"note: {note}", soft_wrap=True)
     for broken in record.broken:
         console.print(f"broken: {broken.name}: {broken.reason}", soft_wrap=True)
-    _doubled(console, record.near_duplicates)
+    if splits == [ALL]:
+        console.print("nobody has split it: `edgecnn new` does, and keeps near-duplicates on one side", soft_wrap=True)
+    else:
+        _doubled(console, record.near_duplicates)
     console.print(
         "every picture can be read" if not record.broken else f"{plural(len(record.broken), 'picture')} can't be used"
     )

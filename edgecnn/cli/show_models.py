@@ -167,13 +167,14 @@ def _parity_cells(pair: Parity | None, apart: float | None, agreement: float | N
 def _parity_between(console: Console, record: Certificate) -> None:
     from edgecnn.verbs.verify import REFERENCE
 
-    heading(console, "int8 against int8")
-    made = table("", "", "same answer", "exact", "logits by steps apart", left=2)
-    for pair in record.parity:
-        if pair.a != REFERENCE:
+    between = [pair for pair in record.parity if pair.a != REFERENCE]
+    if between:
+        heading(console, "int8 against int8")
+        made = table("", "", "same answer", "exact", "logits by steps apart", left=2)
+        for pair in between:
             spread = ", ".join(f"{level}: {count:,}" for level, count in pair.steps.items())
             made.add_row(pair.a, pair.b, percent(pair.top1_agreement), percent(pair.exact), spread)
-    console.print(made)
+        console.print(made)
     grid = record.logit_grid
     assert grid is not None, "asked for only where there is int8"
     console.print(

@@ -27,11 +27,13 @@ def open_dataset(spec: DataSpec, data_dir: Path | None = None) -> Dataset:
     return ClassFolders(spec, data_dir) if spec.splits is None else ListedPictures(spec, data_dir)
 
 
-def open_measured(spec: DataSpec, data_dir: Path | None = None) -> Dataset:
+def open_measured(spec: DataSpec, data_dir: Path | None = None, named: str = "--data-source") -> Dataset:
     """As `open_dataset`, for pictures that nothing is learned from: class folders need no train/ beside them, and where
-    nobody split them all of them are the test split.
+    nobody split them all of them are the test split. `named` is where a person named the folder.
     """
     if spec.folder is None:
         return Registered(spec, data_dir)
-    root = find(spec.folder, "--data-source", data_dir)
+    if spec.splits is not None:
+        return ListedPictures(spec, data_dir)
+    root = find(spec.folder, named, data_dir)
     return ClassFolders(spec, data_dir) if is_split(root) else MeasuredFolders(spec, root)

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -28,8 +27,7 @@ from edgecnn.data.pictures import Broken, DataSpec, Pictures, check_split
 from edgecnn.data.places import search_dirs
 from edgecnn.data.splits import hold_out
 from edgecnn.edge import pixels
-from edgecnn.edge.headers import SUFFIXES
-from edgecnn.errors import UnusableFile, plural
+from edgecnn.errors import UnusableFile
 
 SHOWN = 3  # broken pictures named in an error or a note
 
@@ -169,17 +167,17 @@ class PictureFiles(ABC):
         named = "; ".join(f"{picture.name}: {picture.reason}" for picture in broken[:SHOWN])
         more = f"; and {len(broken) - SHOWN} more" if len(broken) > SHOWN else ""
         found = f"{self.root}: {len(broken)} of {len(files)} {split} pictures can't be used"
-        advice = "`edgecnn data check` lists them all"
+        advice = "`edgecnn data check RECIPE` (or the folder) lists them all"
         if self.spec.broken == "refuse":
             raise UnusableFile(
-                f"{found}: {named}{more}. Mend or remove them, or go without them with data.broken=skip; {advice}"
+                f"{found}: {named}{more}. Mend or remove them, or train without them (data.broken=skip); {advice}"
             )
         good = files.without(broken)
         lost = sorted(set(files.classes.tolist()) - set(good.classes.tolist()))
         if lost:
             classes = ", ".join(self.labels[number] for number in lost)
             raise UnusableFile(f"{found}, and no other is left of {classes}: {named}{more}. Mend them; {advice}")
-        self._notes[f"{split} broken"] = f"{found} and are left out (data.broken=skip): {named}{more}; {advice}"
+        self._notes[f"{split} broken"] = f"{found} and are left out: {named}{more}; {advice}"
         return good
 
 
@@ -191,38 +189,6 @@ def find(given: str, key: str, data_dir: Path | None, what: str = "folder") -> P
         if os.path.isdir(place) if what == "folder" else os.path.isfile(place):
             return place
     raise UnusableFile(f"there is no {what} {given} (looked for {', '.join(map(str, places))}); correct {key}")
-
-
-def find_pictures(folder: Path) -> tuple[list[Path], Counter[str]]:
-    """The pictures at any depth below `folder`, sorted, and how many files of other types there are, by suffix.
-
-    Hidden files and folders are passed over (thumbnails, waste bins), and what is no file. UnusableFile where a folder
-    can't be read.
-    """
-    pictures, others = [], Counter[str]()
-    for inside, folders, names in os.walk(folder, onerror=_refuse):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in names:
-            path = Path(inside, name)
-            if name.startswith(".") or (os.path.exists(path) and not os.path.isfile(path)):
-                continue  # a pipe would be waited for
-            if path.suffix.lower() in SUFFIXES:
-                pictures.append(path)
-            else:
-                others[path.suffix.lower()] += 1
-    return sorted(pictures), others
-
-
-def _refuse(error: OSError) -> None:
-    raise UnusableFile(
-        f"{error.filename}: can't be read ({error.strerror}); mend its permissions or move it"
-    ) from error
-
-
-def passed_over(folder: Path, others: Counter[str]) -> str:
-    """A sentence about the files of other types below a folder."""
-    kinds = ", ".join(f"{count} {kind or 'without a suffix'}" for kind, count in sorted(others.items()))
-    return f"{folder}: passed over {plural(others.total(), 'file')} of other types ({kinds})"
 
 
 def _layout(parts: Collection[str]) -> dict[str, str]:

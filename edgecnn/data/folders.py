@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from edgecnn.data.files import Files, PictureFiles, find, find_pictures, passed_over
+from edgecnn.data.files import Files, PictureFiles, find
 from edgecnn.data.pictures import DataSpec
+from edgecnn.data.walk import class_names, find_pictures, passed_over
 from edgecnn.edge.headers import SUFFIXES
 from edgecnn.errors import UnusableFile
 
@@ -45,17 +45,23 @@ class ClassFolders(PictureFiles):
                 "a class is learnt from train/, so add it there or remove it here"
             )
         files, others = read_classes({label: folder / label for label in found}, self.labels, f"{part}/")
-        self._check(part, files.classes.tolist())
-        if others:
-            self._notes[part] = passed_over(folder, others)
+        self._check(part, files.classes.tolist(), passed_over(folder, others))
         return files
 
-    def _check(self, part: str, classes: Sequence[int]) -> None:
+    def _check(self, part: str, classes: Sequence[int], others: str) -> None:
+        """UnusableFile where train has none of a class, or another part none at all; notes of what else is missing."""
+        folder, also = self.root / part, f"; {others}" if others else ""
         if not classes:
-            raise UnusableFile(f"{self.root / part} has no pictures ({', '.join(SUFFIXES)})")
+            raise UnusableFile(f"{folder} has no pictures ({', '.join(SUFFIXES)}){also}")
         empty = [label for number, label in enumerate(self.labels) if number not in set(classes)]
         if empty and part == "train":
-            raise UnusableFile(f"{self.root / part} has no pictures of {', '.join(empty)} ({', '.join(SUFFIXES)})")
+            raise UnusableFile(f"{folder} has no pictures of {', '.join(empty)} ({', '.join(SUFFIXES)}){also}")
+        if empty:
+            self._notes[f"{part} empty"] = (
+                f"{folder} has no pictures of {', '.join(empty)}: they are not measured there"
+            )
+        if others:
+            self._notes[part] = others
 
 
 def _labels(root: Path, beside: set[str]) -> tuple[str, ...]:
@@ -73,34 +79,20 @@ def _labels(root: Path, beside: set[str]) -> tuple[str, ...]:
     return labels
 
 
-def read_classes(folders: Mapping[str, Path], labels: Sequence[str], above: str = "") -> tuple[Files, Counter[str]]:
-    """The pictures of each class's folder, none of them opened, and how many files of other types, by suffix.
+def read_classes(
+    folders: Mapping[str, Path], labels: Sequence[str], above: str = ""
+) -> tuple[Files, dict[str, Counter[str]]]:
+    """The pictures of each class's folder, none of them opened, and of each class the files of other types, by suffix.
 
     A picture's class is the place of its folder's key in `labels`; its name is `above`, the key, and its path in there.
     """
     paths: list[Path] = []
     names: list[str] = []
     classes: list[int] = []
-    others: Counter[str] = Counter()
+    others: dict[str, Counter[str]] = {}
     for label, folder in folders.items():
-        pictures, of_other_types = find_pictures(folder)
+        pictures, others[label] = find_pictures(folder)
         paths += pictures
         names += [f"{above}{label}/{path.relative_to(folder).as_posix()}" for path in pictures]
         classes += [labels.index(label)] * len(pictures)
-        others += of_other_types
     return Files(tuple(paths), tuple(names), np.array(classes, np.int64)), others
-
-
-def class_names(folder: Path) -> tuple[str, ...]:
-    """The folders in `folder`, sorted; hidden ones are left out. UnusableFile for a name that no class can have."""
-    try:
-        with os.scandir(folder) as entries:
-            names = sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
-    except OSError as error:
-        raise UnusableFile(f"{folder}: can't be read ({error.strerror}); it holds a folder for each class") from error
-    for name in names:
-        if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in name):
-            raise UnusableFile(
-                f"{folder}: its folder {name!a} is a class, whose name is a line of plain text; rename it"
-            )
-    return tuple(names)

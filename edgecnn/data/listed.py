@@ -15,8 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
-from edgecnn.data.files import Files, PictureFiles, find, find_pictures
+from edgecnn.data.files import Files, PictureFiles, find
 from edgecnn.data.pictures import SPLITS, DataSpec
+from edgecnn.data.walk import find_pictures
 from edgecnn.errors import UnusableFile, nearest, plural
 from edgecnn.records import write_whole
 

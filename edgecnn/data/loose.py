@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from edgecnn.data.files import find_pictures
 from edgecnn.data.pictures import Pictures, blank
+from edgecnn.data.walk import find_pictures
 from edgecnn.edge import pixels
 from edgecnn.errors import UnusableFile
 

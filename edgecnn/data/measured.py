@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edgecnn.data.files import Files, PictureFiles, passed_over
-from edgecnn.data.folders import class_names, read_classes
+from edgecnn.data.files import Files, PictureFiles
+from edgecnn.data.folders import read_classes
 from edgecnn.data.pictures import SPLITS, DataSpec
+from edgecnn.data.walk import class_names, passed_over
 from edgecnn.edge.headers import SUFFIXES
 from edgecnn.errors import UnusableFile
 
@@ -20,8 +21,9 @@ class MeasuredFolders(PictureFiles):
     def __init__(self, spec: DataSpec, root: Path) -> None:
         """UnusableFile where there is no folder in it."""
         names = class_names(root)
-        self._split = bool(names) and set(names) <= set(SPLITS)
-        self._folders = {name: root / name for name in names} if self._split else {"test": root}
+        self.split = bool(names) and set(names) <= set(SPLITS)
+        """Whether somebody did."""
+        self._folders = {name: root / name for name in names} if self.split else {"test": root}
         labels = sorted({label for folder in self._folders.values() for label in class_names(folder)})
         if not labels:
             raise UnusableFile(_nothing(root))
@@ -32,7 +34,7 @@ class MeasuredFolders(PictureFiles):
         return self._parts.get(split) in self._folders
 
     def _missing(self, split: str) -> str:
-        if not self._split:
+        if not self.split:
             return f"{self.root} is not split, all of it is measured: leave out --split {split}"
         return f"{self.root} has no {split}/ folder, only {', '.join(sorted(self._folders))}: ask for that split"
 
@@ -41,12 +43,16 @@ class MeasuredFolders(PictureFiles):
 
     def _list(self, part: str) -> Files:
         folder = self._folders[part]
-        above = f"{part}/" if self._split else ""
+        above = f"{part}/" if self.split else ""
         files, others = read_classes({name: folder / name for name in class_names(folder)}, self.labels, above)
+        said = passed_over(folder, others)
         if not len(files):
-            raise UnusableFile(_nothing(folder))
-        if others:
-            self._notes[part] = passed_over(folder, others)
+            raise UnusableFile(_nothing(folder) + (f"; {said}" if said else ""))
+        empty = [label for number, label in enumerate(self.labels) if number not in set(files.classes.tolist())]
+        if empty:
+            self._notes[f"{part} empty"] = f"{folder} has no pictures of {', '.join(empty)}: they are not measured"
+        if said:
+            self._notes[part] = said
         return files
 
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgecnn.data.files import Files, passed_over
-from edgecnn.data.folders import class_names, read_classes
+from edgecnn.data.files import Files
+from edgecnn.data.folders import read_classes
 from edgecnn.data.listed import BACKGROUND
 from edgecnn.data.pictures import SPLITS
+from edgecnn.data.walk import class_names, passed_over
 from edgecnn.edge.headers import SUFFIXES
 from edgecnn.errors import UnusableFile, UsageError, plural
 
@@ -20,10 +20,11 @@ OTHER_WORDS = ("training", "validation", "valid", "testing")
 
 @dataclass(frozen=True)
 class Unsplit:
-    """All pictures of some classes, by class and name; notes: what was passed over."""
+    """All pictures of some classes, by class and name. others: a sentence about files of other types, or none."""
 
     labels: tuple[str, ...]
     files: Files
+    others: str
     notes: tuple[str, ...]
 
 
@@ -50,40 +51,26 @@ def read_unsplit(root: Path, background: Path | None = None) -> Unsplit:
     if background is not None:
         _check_background(root, background, set(classes))
         classes[BACKGROUND] = background
-    found = _read(classes)
-    notes = [passed_over(root, found.others)] if found.others else []
-    if found.labels and set(found.labels) <= set(SPLITS):
+    labels = tuple(sorted(classes))
+    if labels and set(labels) <= set(SPLITS):
         raise UnusableFile(
-            f"{root} holds {', '.join(found.labels)} and no train/: put what is to be learned from into "
+            f"{root} holds {', '.join(labels)} and no train/: put what is to be learned from into "
             "train/<class>/, or all of it into <class>/ and let it be split"
         )
-    _check(root, found, notes)
+    files, of_other_types = read_classes({label: classes[label] for label in labels}, labels)
+    others = passed_over(root, of_other_types)
+    _check(root, files, labels, others)
+    notes = [others] if others else []
     loose = sum(path.suffix.lower() in SUFFIXES for path in root.iterdir() if path.is_file())
     if loose:
         notes.append(f"{root}: passed over {plural(loose, 'picture')} in no class's folder")
-    return Unsplit(found.labels, found.files, tuple(notes))
+    return Unsplit(labels, files, others, tuple(notes))
 
 
 def read_background(background: Path, root: Path, labels: Collection[str]) -> Files:
     """The pictures of a background, beside a folder that is split and has these classes. Raises as `read_unsplit`."""
     _check_background(root, background, labels)
-    return _read({BACKGROUND: background}).files
-
-
-@dataclass(frozen=True)
-class _Found:
-    """Pictures by class; others: files of other types, by suffix."""
-
-    labels: tuple[str, ...]
-    files: Files
-    others: Counter[str]
-
-
-def _read(classes: Mapping[str, Path]) -> _Found:
-    """The pictures of the classes in these folders."""
-    labels = tuple(sorted(classes))
-    files, others = read_classes({label: classes[label] for label in labels}, labels)
-    return _Found(labels, files, others)
+    return read_classes({BACKGROUND: background}, (BACKGROUND,))[0]
 
 
 def _check_background(root: Path, background: Path, classes: Collection[str]) -> None:
@@ -100,15 +87,20 @@ def _check_background(root: Path, background: Path, classes: Collection[str]) ->
         raise UsageError(f"{root} has a class '{BACKGROUND}' already: leave out --background, or rename that folder")
 
 
-def _check(root: Path, found: _Found, notes: Sequence[str]) -> None:
-    also = f" ({notes[0]})" if notes else ""
-    if not found.files.paths:
+def _check(root: Path, files: Files, labels: Sequence[str], others: str) -> None:
+    if not files.paths:
         raise UnusableFile(
             f"{root} holds no pictures in class folders; put those of each class into {root}/<class>/, as JPEG, PNG, "
-            f"WebP or BMP{also}"
+            f"WebP or BMP{f' ({others})' if others else ''}"
         )
-    if len(found.labels) < 2:
+    if len(labels) < 2:
+        inside = class_names(root / labels[0]) if (root / labels[0]).is_dir() else ()
+        deeper = f"; or, if {_few(inside)} are the classes: `edgecnn new {root / labels[0]}`" if len(inside) > 1 else ""
         raise UnusableFile(
-            f"{root} has one class only, '{found.labels[0]}': put the pictures of each class into a folder of their "
-            f"own, and those that show none into one called '{BACKGROUND}'"
+            f"{root} has one class only, '{labels[0]}': put the pictures of each class into a folder of their "
+            f"own, and those that show none into one called '{BACKGROUND}'{deeper}"
         )
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (" ..." if len(names) > 3 else "")

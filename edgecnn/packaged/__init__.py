@@ -28,6 +28,11 @@ def find_recipe(given: Path) -> tuple[Path, bool]:
     known = {path.stem: path for path in folder("recipes").glob("*.yaml")}
     if given.stem in known and given.suffix in ("", ".yaml"):
         return known[given.stem], True
+    if given.is_dir():
+        raise UnusableFile(
+            f"{given}: is a folder, neither a recipe nor a run; `edgecnn new {given}` writes a recipe for the pictures "
+            "in it"
+        )
     raise UnusableFile(f"{given}: there is no such recipe{nearest(given.stem, known)}")
 
 

@@ -188,7 +188,7 @@ class Trainer:
             return
         meter.flush()
         if not (self.state.step or self.state.epoch):
-            raise Interrupted("stopped before the first step: there is nothing to save")
+            raise Interrupted("stopped before the first step")
         self._save_within()
         self.processes.wait()  # torchrun ends the others as soon as one of them leaves
         raise Interrupted(f"stopped after step {step} of {self.steps} in epoch {self.state.epoch + 1}, and saved")

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-from edgecnn.data import SPLITS, DataSpec, Pictures, cache, open_dataset
+from edgecnn.data import SPLITS, DataSpec, Pictures, cache, open_measured
 from edgecnn.data.duplicates import SIDE, NearDuplicate, near_duplicates, thumbnail
 from edgecnn.data.fetch import Progress, fetch
 from edgecnn.data.files import Files, PictureFiles
+from edgecnn.data.measured import MeasuredFolders
 from edgecnn.data.pictures import Broken, blank
 from edgecnn.data.places import download_dir
 from edgecnn.data.registered import locate
@@ -25,6 +26,9 @@ from edgecnn.packaged import find_recipe
 from edgecnn.recipe import load_recipe
 from edgecnn.verbs.pictures import data_spec
 from edgecnn.verbs.recipes import located
+
+ALL = "all"
+"""The split that the pictures of a folder are which nobody split."""
 
 
 @dataclass(frozen=True)
@@ -112,9 +116,10 @@ def check(spec: DataSpec, data_dir: Path | None = None) -> DataCheck:
     """Count the pictures of each split and class, read every one, and look for near-duplicates between the splits.
 
     Broken pictures are in the record; UnusableFile is for what makes the whole unusable: no folder, one class only.
-    Validation pictures are those that training with the spec's `val_fraction` holds out.
+    Validation pictures are those that training with the spec's `val_fraction` holds out. Where nobody split a folder,
+    all of its pictures are one split, "all".
     """
-    dataset = open_dataset(spec, data_dir)
+    dataset = open_measured(spec, data_dir, named="the folder's name")
     if isinstance(dataset, PictureFiles):
         return _check_files(dataset)
     counts, thumbnails = [], {}
@@ -132,9 +137,11 @@ def _check_files(dataset: PictureFiles) -> DataCheck:
     broken: list[Broken] = []
     thumbnails: dict[str, Pictures] = {}
     files = {split: dataset.files(split) for split in SPLITS if dataset.has(split)}
+    if isinstance(dataset, MeasuredFolders) and not dataset.split:
+        files = {ALL: files["test"]}
     for split, found in files.items():
         counts.append(_count(split, found.classes.tolist(), dataset.labels))
-        if split == "test" and found.paths == files["val"].paths:
+        if split == "test" and "val" in files and found.paths == files["val"].paths:
             continue  # val/ that is measured as the test split: every picture would be its own duplicate
         thumbnails[split], unusable = _read(found)
         broken += unusable

@@ -78,7 +78,7 @@ def evaluate(
         dataset = open_measured(spec, data_dir)
     pictures = _pictures(dataset, opened.manifest.labels, split, limit, own=data_source is None)
     values = opened.values(opened.raw(pictures.images))
-    record = _record(folder, split, values, pictures, opened.manifest.labels)
+    record = _record(folder, split, values, pictures, opened.manifest.labels, dataset.notes)
     if opened.manifest.output.kind != "logits":
         return dataclasses.replace(record, ece=ece(values, pictures.classes))
     return _calibrated(record, values / opened.manifest.temperature, pictures)
@@ -101,7 +101,7 @@ def _evaluate_run(
     pictures = _pictures(dataset, labels, split, limit, own=data_source is None)
     logits = torch_outputs(load_module(recipe, run, labels), pictures.images)
     fitted = percentages_of(run)
-    record = _record(run.path, split, logits, pictures, labels)
+    record = _record(run.path, split, logits, pictures, labels, dataset.notes)
     return _calibrated(record, logits / (1.0 if fitted is None else fitted.temperature), pictures)
 
 
@@ -126,13 +126,14 @@ def _evaluate_file(
     count = about.classes() or file.answers(given, blank(1, given.height, given.width, given.channels)).shape[1]
     classes = match_classes(count, options.names(about), options.label_offset, tuple(dataset.labels), notes.append)
     pictures = _limited(dataset.load(split), limit)
+    notes += dataset.notes
     values = file.answers(given, pictures.images)
     unknown = int(np.isnan(values).any(axis=1).sum())
     if unknown:
         notes.append(f"{unknown:,} of {len(values):,} pictures are answered with something that is no number")
     notes.append(f"run by {file.runtime}")
     pictures = dataclasses.replace(pictures, classes=classes.places[pictures.classes])
-    return dataclasses.replace(_record(path, split, values, pictures, classes.labels), notes=tuple(notes))
+    return _record(path, split, values, pictures, classes.labels, notes)
 
 
 def _own_spec(folder: Path) -> DataSpec:
@@ -175,10 +176,10 @@ def _few(labels: Sequence[str]) -> str:
 
 
 def _spec(data_source: str, val_fraction: float, height: int, width: int, resize: str, channels: int) -> DataSpec:
-    """Pictures of a registered source, or of class folders."""
+    """Pictures of a registered source, or of class folders, of which those that are broken are left out with a note."""
     known = data_source in sources()
     source, folder = (data_source, None) if known else (None, data_source)
-    return DataSpec(source, folder, val_fraction, height, width, resize, channels=channels)
+    return DataSpec(source, folder, val_fraction, height, width, resize, broken="skip", channels=channels)
 
 
 def _limited(pictures: Pictures, limit: int | None) -> Pictures:
@@ -191,7 +192,9 @@ def _calibrated(record: EvalRecord, logits: Array, pictures: Pictures) -> EvalRe
     return dataclasses.replace(record, nll=nll(logits, classes), ece=ece(softmax(logits), classes))
 
 
-def _record(model: Path, split: str, values: Array, pictures: Pictures, labels: tuple[str, ...]) -> EvalRecord:
+def _record(
+    model: Path, split: str, values: Array, pictures: Pictures, labels: tuple[str, ...], notes: Sequence[str]
+) -> EvalRecord:
     table = confusion(values.argmax(axis=1), pictures.classes, len(labels))
     totals = table.sum(axis=1)
     per_class = {name: float(table[i, i] / totals[i]) for i, name in enumerate(labels) if totals[i]}
@@ -203,4 +206,5 @@ def _record(model: Path, split: str, values: Array, pictures: Pictures, labels: 
         topk(values, pictures.classes, 5),
         per_class,
         tuple(tuple(int(count) for count in row) for row in table),
+        notes=tuple(notes),
     )

@@ -202,7 +202,7 @@ def _data(places: Places, pictures: Pictures) -> list[tuple[str, str]]:
     if places.background:
         lines.append((f"background: {_scalar(places.background)}", "taught as a class: none of the others"))
     if places.skip_broken:
-        lines.append(("broken: skip", "some can't be read: `edgecnn data check` lists them"))
+        lines.append(("broken: skip", "some can't be read: `edgecnn data check` with this recipe lists them"))
     return lines
 
 

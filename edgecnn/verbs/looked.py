@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -17,12 +17,14 @@ from edgecnn.data.files import Progress
 from edgecnn.data.folders import ClassFolders
 from edgecnn.data.groups import connected, divided
 from edgecnn.data.listed import BACKGROUND, Row
-from edgecnn.data.shares import Shares, share_out
+from edgecnn.data.shares import FEWEST, Shares, share_out
 from edgecnn.data.shots import bursts
 from edgecnn.data.survey import Survey, joined, look_through
 from edgecnn.data.unsplit import is_split, read_background, read_unsplit
 from edgecnn.errors import UnusableFile, UsageError
 
+SELDOM = 10
+"""A class is seldom seen that has so many times fewer training pictures than the one that has the most."""
 VAL_FRACTION = 0.1
 """What a recipe holds out of train/ where there is no val/, unless it says otherwise."""
 
@@ -73,14 +75,27 @@ class Looked:
 
 def look(root: Path, background: Path | None, progress: Progress) -> Looked:
     """Look at a folder of pictures that is split already, or split it. Raises UnusableFile, UsageError."""
-    return _as_split(root, background, progress) if is_split(root) else _shared(root, background, progress)
+    looked = _as_split(root, background, progress) if is_split(root) else _shared(root, background, progress)
+    return dataclasses.replace(looked, notes=(*looked.notes, *_seldom(looked.counts())))
+
+
+def _seldom(counts: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
+    """A note of the classes that have few pictures to learn from, by themselves or beside the others."""
+    trained = {label: of["train"] for label, of in counts.items()}
+    most = max(trained, key=lambda label: trained[label])
+    few = [f"{label} {count}" for label, count in trained.items() if count < max(FEWEST, trained[most] / SELDOM)]
+    if few:
+        yield (
+            f"few pictures to learn from: {', '.join(few)} (the most: {most} {trained[most]:,}); what is seldom seen "
+            "is seldom answered: add some"
+        )
 
 
 def _shared(root: Path, background: Path | None, progress: Progress) -> Looked:
     """Class folders without splits."""
     unsplit = read_unsplit(root, background)
     survey = look_through(unsplit.files, progress)
-    shares = _share_out(survey, unsplit.labels)
+    shares = _share_out(survey, unsplit.labels, unsplit.others)
     duplicates = []
     for pair in shares.pairs:
         a, b = (
@@ -102,17 +117,18 @@ def _shared(root: Path, background: Path | None, progress: Progress) -> Looked:
     return Looked(unsplit.labels, survey, shares, tuple(duplicates), tuple(notes))
 
 
-def _share_out(survey: Survey, labels: tuple[str, ...]) -> Shares:
-    """As share_out; where that fails, broken pictures may be why."""
+def _share_out(survey: Survey, labels: tuple[str, ...], others: str = "") -> Shares:
+    """As share_out; where that fails, broken pictures may be why, or `others`: what is said of files of other types."""
     try:
         return share_out(survey, labels)
     except UnusableFile as error:
-        if not survey.broken:
+        also = [others] if others else []
+        if survey.broken:
+            first = survey.broken[0]
+            also.append(f"{len(survey.broken)} others can't be read, the first of them {first.name}: {first.reason}")
+        if not also:
             raise
-        first = survey.broken[0]
-        raise UnusableFile(
-            f"{error}; {len(survey.broken)} others can't be read, the first of them {first.name}: {first.reason}"
-        ) from error
+        raise UnusableFile("; ".join([str(error), *also])) from error
 
 
 def _as_split(root: Path, background: Path | None, progress: Progress) -> Looked:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +10,14 @@ import numpy as np
 from edgecnn.data import Pictures, open_dataset
 from edgecnn.data.loose import read_loose
 from edgecnn.edge.artifact import ImageInput, read_manifest
-from edgecnn.errors import UnusableFile, UsageError
+from edgecnn.errors import UnusableFile, UsageError, plural
 from edgecnn.graph.edit import Array
 from edgecnn.verbs.folders import Export
 from edgecnn.verbs.foreign import Images, pictures_of
+
+FEW = 100
+"""Pictures, below which a certificate says what so few prove: of n that all agree, the 95 % bound for others is
+1 - 0.05^(1/n) (Clopper and Pearson 1934)."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,16 @@ def pictures_for(
     folder: Path, about: Export, images: Images | None, classes: Array | None, data_dir: Path | None
 ) -> Chosen:
     """The pictures for an export; UsageError or UnusableFile where they don't fit its model."""
+    chosen = _chosen(folder, about, images, classes, data_dir)
+    n = len(chosen.pictures)
+    if n >= FEW:
+        return chosen
+    bound = 100.0 * (1.0 - 0.05 ** (1 / n))
+    note = f"{plural(n, 'picture')} can prove little: where all agree, up to {bound:.0f} % of others may not"
+    return replace(chosen, notes=(*chosen.notes, note))
+
+
+def _chosen(folder: Path, about: Export, images: Images | None, classes: Array | None, data_dir: Path | None) -> Chosen:
     if images is None and classes is not None:
         raise UsageError("labels belong to images: give both")
     if images is not None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgecnn.data.walk import find_pictures
 from edgecnn.edge import artifact, pixels
 from edgecnn.edge.artifact import Prediction
-from edgecnn.errors import UsageError
+from edgecnn.edge.headers import SUFFIXES
+from edgecnn.errors import UnusableFile, UsageError
 from edgecnn.verbs.folders import find_artifact
 
 
@@ -22,13 +25,42 @@ class PredictRecord:
 
 
 def predict(
-    model: Path | str, images: Sequence[Path | str], *, top: int = 5, runtime: str | None = None, threads: int = 1
+    model: Path | str,
+    images: Sequence[Path | str],
+    *,
+    top: int = 5,
+    runtime: str | None = None,
+    threads: int = 1,
+    unusable: Callable[[UnusableFile], None] | None = None,
 ) -> tuple[PredictRecord, ...]:
-    """Classify picture files with an artifact, a run's artifact or a packaged model.
+    """Classify picture files, and all those below folders, with an artifact, a run's artifact or a packaged model.
 
-    Raises UnusableFile for a picture or model that can't be used, UsageError for a name that is not there.
+    Raises UnusableFile for a picture or model that can't be used, UsageError for a name that is not there. With
+    `unusable`, pictures that can't be used are told to it and left out.
     """
     if not images:
         raise UsageError("no picture was given")
     opened = artifact.load(find_artifact(model), runtime, threads)
-    return tuple(PredictRecord(str(path), opened.predict(pixels.read(Path(path)), top)) for path in images)
+    records = []
+    for path in _files(images):
+        try:
+            image = pixels.read(path)
+        except UnusableFile as error:
+            if unusable is None:
+                raise
+            unusable(error)
+            continue
+        records.append(PredictRecord(str(path), opened.predict(image, top)))
+    return tuple(records)
+
+
+def _files(images: Sequence[Path | str]) -> Iterator[Path]:
+    """The files, in the order given; a folder's sorted. UnusableFile for a folder without pictures."""
+    for path in map(Path, images):
+        if not os.path.isdir(path):
+            yield path
+            continue
+        found, _ = find_pictures(path)
+        if not found:
+            raise UnusableFile(f"{path}: is a folder without pictures ({', '.join(SUFFIXES)})")
+        yield from found

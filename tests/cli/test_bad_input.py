@@ -333,9 +333,9 @@ def test_predict_with_a_picture_that_cannot_be_used(finished: SmallRun, picture:
         ("cut.jpg", "truncated"),
         ("text.jpg", "unknown type"),
         ("empty.jpg", "empty"),
-        ("folder.jpg", "directory"),
+        ("folder.jpg", "a folder without pictures"),
     ]:
-        refused(edgecnn("predict", finished.export / "tflite-int8", picture, name), 3, name, word)
+        refused(edgecnn("predict", finished.export / "tflite-int8", name), 3, name, word)
 
 
 def copied(finished: SmallRun, name: str) -> Path:

@@ -75,9 +75,8 @@ def test_data_check_of_the_recipe() -> None:
         ("val", 6),
         ("test", 6),
     ]
-    left = edgecnn("data", "check", "photos")
-    assert left.code == 3
-    assert "`edgecnn new FOLDER` splits them" in left.err
+    whole = json.loads(edgecnn("data", "check", "photos", "--json").out)
+    assert [(row["split"], row["n"]) for row in whole["splits"]] == [("all", 30)]
 
 
 @pytest.mark.slow

@@ -126,7 +126,10 @@ def test_other_files_are_passed_over_and_counted(tmp_path: Path) -> None:
     dataset.load("train")
     dataset.load("test")
     (note,) = dataset.notes
-    assert note == f"{root}/train: passed over 4 files of other types (1 without a suffix, 2 .gif, 1 .txt)"
+    assert note == (
+        f"{root}/train: passed over 4 files of other types (1 without a suffix, 2 .gif, 1 .txt); of these are "
+        "pictures: dog has 2 .gif: convert them to JPEG or PNG"
+    )
 
 
 def test_every_broken_picture_is_counted_and_the_first_few_are_named(tmp_path: Path) -> None:
@@ -141,7 +144,7 @@ def test_every_broken_picture_is_counted_and_the_first_few_are_named(tmp_path: P
     assert "train/cat/00.jpg: the JPEG file is truncated" in message
     assert "train/cat/01.png: the PNG file is truncated" in message
     assert "and 2 more" in message
-    assert "data.broken=skip; `edgecnn data check` lists them all" in message
+    assert "or train without them (data.broken=skip); `edgecnn data check RECIPE` (or the folder)" in message
     assert len(opened(root).load("val")) == 3, "the other splits are whole"
 
 
@@ -156,9 +159,9 @@ def test_skipped_pictures_are_left_out_and_noted(tmp_path: Path) -> None:
     left = [place for place, name in enumerate(whole.names) if name.removeprefix("train/") not in gone]
     assert fingerprint(pictures) == fingerprint(whole.take(np.array(left)))
     (note,) = dataset.notes
-    assert note.startswith(f"{root}: 4 of 30 train pictures can't be used and are left out (data.broken=skip): ")
+    assert note.startswith(f"{root}: 4 of 30 train pictures can't be used and are left out: ")
     assert "train/cat/00.jpg: the JPEG file is truncated" in note
-    assert "and 1 more; `edgecnn data check` lists them all" in note
+    assert "and 1 more; `edgecnn data check RECIPE` (or the folder) lists them all" in note
     assert opened(root, broken="skip").load("val").classes.tolist() == [0] * 3 + [1] * 3 + [2] * 3
 
 
@@ -216,7 +219,9 @@ def test_classes_that_train_has_not(tmp_path: Path) -> None:
 def test_a_class_that_test_lacks_is_no_error(tmp_path: Path) -> None:
     root = folders(tmp_path, {"train": 5, "test": 2})
     shutil.rmtree(root / "test/dog")
-    assert opened(root).load("test").classes.tolist() == [0, 0, 2, 2]
+    dataset = opened(root)
+    assert dataset.load("test").classes.tolist() == [0, 0, 2, 2]
+    assert dataset.notes == (f"{root}/test has no pictures of dog: they are not measured there",)
 
 
 @pytest.mark.parametrize("where", ["memory", "disk"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from edgecnn.recipe import Recipe
 from edgecnn.records import to_json
 from edgecnn.verbs import data
 from edgecnn.verbs.pictures import data_spec
+from tests.verbs.small_runs import edgecnn as command
 
 
 @pytest.fixture(autouse=True)
@@ -155,6 +157,21 @@ def test_check_reads_val_that_is_test_too_once(tmp_path: Path) -> None:
     assert [(count.split, count.n) for count in record.splits] == [("train", 10), ("val", 10), ("test", 10)]
     assert [broken.name for broken in record.broken] == ["val/dog/0.png"]
     assert record.near_duplicates == ()
+
+
+def test_check_of_a_folder_that_nobody_split(tmp_path: Path) -> None:
+    pictures_of(tmp_path / "photos", 3, 0)
+    (tmp_path / "photos/dog/1.png").write_bytes(b"")
+    left = command("data", "check", tmp_path / "photos")
+    assert left.code == 3
+    lines = left.out.splitlines()
+    assert lines[1:5] == ["class   all", "cat       3", "dog       3", "in all    6"]
+    assert "broken: dog/1.png: the file is empty; get it anew" in lines
+    assert any(line.startswith("nobody has split it: `edgecnn new`") for line in lines)
+    assert "1 picture can't be used" in lines
+    shutil.rmtree(tmp_path / "photos/cat")
+    assert command("data", "check", tmp_path / "photos", "--json").code == 3
+    assert "correct the folder's name" in command("data", "check", tmp_path / "nowhere").err
 
 
 def test_check_says_where_decoded_pictures_are_kept(tmp_path: Path) -> None:

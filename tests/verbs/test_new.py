@@ -301,6 +301,38 @@ def test_a_run_keeps_its_own_list(here: Path) -> None:
     assert edgecnn.export(run.path, targets=["tflite"], int8=True)
 
 
+def test_photos_of_a_kind_that_is_not_read_are_named_as_the_cause(here: Path) -> None:
+    photos(here / "photos", 12)
+    for path in sorted((here / "photos/cat").iterdir())[:5]:
+        path.rename(path.with_suffix(".HEIC"))
+    with pytest.raises(UnusableFile, match=r"cat has 7, .*; photos: .*cat has 5 \.heic: convert them to JPEG or PNG"):
+        new("photos")
+
+
+def test_a_folder_too_far_up(here: Path) -> None:
+    photos(here / "download/photos", 10)
+    with pytest.raises(UnusableFile, match=r"one class only, 'photos'.*if cat, ship, truck are.*`edgecnn new downl"):
+        new("download")
+    assert new("download/photos").recipe == Path("photos.yaml")
+
+
+def test_classes_of_few_pictures_are_told(here: Path) -> None:
+    photos(here / "photos", 120, ("ship", "truck"))
+    photos(here / "photos", 12, ("cat",))
+    (note,) = new("photos").notes
+    assert note.startswith("few pictures to learn from: cat 6 (the most: ship 90)")
+    photos(here / "photos", 20, ("cat",))
+    assert new("photos", force=True).notes == ()
+
+
+def test_where_runs_lie_beside_the_classes(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    photos(here, 12)
+    (here / "runs/photos").mkdir(parents=True)
+    (here / "runs/photos/resolved.yaml").write_text("name: photos\n")
+    write(here / "runs/photos/curves.png", real("cat")[0])
+    assert list(new(".").classes) == ["cat", "ship", "truck"]
+
+
 @pytest.mark.parametrize("name", ["a" * 300, "~nobody-of-this-name/photos"])
 def test_a_folder_that_can_not_even_be_looked_for(name: str) -> None:
     left = command("new", name)

@@ -90,9 +90,21 @@ def test_faults_lie_where_the_grid_is_used(export: Path) -> None:
     assert all(len(np.unique(found)) >= 64 for found in values.values())
 
 
+def test_few_pictures_are_said_to_prove_little(export: Path) -> None:
+    """0.95^59 = 0.05: were 5 % of all pictures different, 59 would show none of them one time in twenty."""
+    only(export, "tflite-int8")
+    pictures = np.random.default_rng(0).integers(0, 256, (59, 32, 32, 3)).astype(np.uint8)
+    said: list[str] = []
+    certificate = verify(export, pictures, message=said.append)
+    note = "59 pictures can prove little: where all agree, up to 5 % of others may not"
+    assert certificate.notes == (note,)
+    assert f"note: {note}" in said
+    assert verify(export, pictures[:2]).notes[0].startswith("2 pictures can prove little: where all agree, up to 78 %")
+
+
 def test_a_machine_without_vnni_is_noted(export: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     only(export, "tflite-int8")
-    pictures = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype(np.uint8)
+    pictures = np.random.default_rng(0).integers(0, 256, (100, 32, 32, 3)).astype(np.uint8)
     assert verify(export, pictures).notes == ()
     monkeypatch.setattr("edgecnn.verbs.verify.instruction_sets", lambda: ("avx2", "ssse3"))
     said: list[str] = []

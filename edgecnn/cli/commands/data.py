@@ -43,7 +43,7 @@ def data_get(name: str, data_dir: Path | None, voice: Voice) -> None:
 
 
 @data.command("check")
-@click.argument("source", metavar="SOURCE|FOLDER")
+@click.argument("source", metavar="SOURCE|FOLDER|RECIPE")
 @data_option
 @voice
 def data_check(source: str, data_dir: Path | None, voice: Voice) -> None:
@@ -51,7 +51,8 @@ def data_check(source: str, data_dir: Path | None, voice: Voice) -> None:
 
     Near-duplicates are pictures of one split that are in another too: encoded anew, resized, brightened or mirrored.
     They make accuracies come out too high. It says which, and leaves with exit code 0: what to do is yours to choose.
-    Where there is no val/, val is what training holds out by default (data.val_fraction=0.1).
+    Where there is no val/, val is what training holds out by default (data.val_fraction=0.1). A folder that nobody
+    split is looked through as one.
 
     All splits are read, test too; nothing is chosen by what is seen there.
     """

@@ -295,14 +295,27 @@ def _gate(folder: Path, failures: Sequence[str]) -> None:
 
 @click.command()
 @click.argument("model", metavar="ARTIFACT")
-@click.argument("images", nargs=-1, required=True, metavar="IMAGE ...", type=FOLDER)
+@click.argument("images", nargs=-1, required=True, metavar="IMAGE|FOLDER ...", type=FOLDER)
 @click.option("--top", type=click.IntRange(min=1), default=5, show_default=True, help="How many labels.")
 @click.option("--runtime", help="litert, onnxruntime or openvino (default: the first that reads the file).")
 @threads_option
 @voice
 def predict(model: str, images: tuple[Path, ...], top: int, runtime: str | None, threads: int, voice: Voice) -> None:
-    """Classify pictures with an artifact, a run's artifact or a packaged model (cifar10-ds)."""
+    """Classify pictures with an artifact, a run's artifact or a packaged model (cifar10-ds).
+
+    Pictures that can't be used are left out, and the command leaves with exit code 3.
+    """
     from edgecnn.cli import show, show_models
+    from edgecnn.errors import UnusableFile, plural
     from edgecnn.verbs.predict import predict as verb
 
-    show.answer(voice, verb(model, images, top=top, runtime=runtime, threads=threads), show_models.predicted)
+    unusable: list[UnusableFile] = []
+    found = verb(model, images, top=top, runtime=runtime, threads=threads, unusable=unusable.append)
+    if found or len(unusable) > 1:
+        show.answer(voice, found, show_models.predicted)
+    if len(unusable) == 1:
+        raise unusable[0]
+    for error in unusable:
+        voice.message(f"left out: {error}")
+    if unusable:
+        raise UnusableFile(f"{plural(len(unusable), 'picture')} can't be used, the first: {unusable[0]}")
