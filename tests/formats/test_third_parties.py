@@ -28,7 +28,7 @@ from tests.environments import make_environment, run_script
 from tests.formats.test_details import float_input
 from tests.graph.small_nets import Net
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]  # each environment takes as long to make as all else here
 
 MODELS = ("cifar10-ds", "cifar10-mobile")
 PICTURES = 50
@@ -185,8 +185,6 @@ def assert_same_scores(theirs: Any, ours: Artifact, pictures: Array) -> None:
         assert row.max() - row[labels.index(answers[0][1])] <= 2 * tolerance, "the first is ours"
 
 
-@pytest.mark.slow
-@pytest.mark.long
 def test_mediapipe_runs_int8_files_that_answer_in_floats(
     mediapipe: Path, pictures: Array, pictures_file: Path, tmp_path: Path
 ) -> None:
