@@ -55,8 +55,8 @@ def test_pictures_at_any_depth_and_what_is_passed_over(tmp_path: Path) -> None:
     assert unsplit.files.names == ("cat/000.png", "cat/001.png", "cat/2026/july/a.jpg", "ship/000.png", "ship/001.png")
     assert unsplit.files.classes.tolist() == [0, 0, 0, 1, 1]
     assert unsplit.notes == (
-        f"{tmp_path}: passed over 1 file of other types (1 .heic); of these are pictures: cat has 1 .heic: convert them "
-        "to JPEG or PNG",
+        f"{tmp_path}: passed over 1 file of other types (1 .heic); of these are pictures: cat has 1 .heic: convert "
+        "them to JPEG or PNG",
         f"{tmp_path}: passed over 1 picture in no class's folder",
     )
 
