@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecnn import packaged
+from edgecnn.errors import UnusableFile, plural
 
 BIG_PIXELS = 48
 """The median short side from which on pictures are photos: 96 pixels are worth it, though a few are enlarged."""
@@ -114,7 +115,7 @@ class Places:
 
 
 def fit(pictures: Pictures) -> Fit:
-    """Choose by what was seen."""
+    """Choose by what was seen. Raises UnusableFile where the training pictures don't fill the smallest batch."""
     short = int(np.median(pictures.sides.min(axis=1)))
     way = SMALL
     if short >= BIG_PIXELS:
@@ -123,6 +124,11 @@ def fit(pictures: Pictures) -> Fit:
     far = float((long > FAR_FROM_SQUARE).mean())
     one_way = next((label for label in pictures.labels if _is_one_way(label)), None)
     trained = pictures.counts["train"]
+    if trained < BATCHES[-1]:
+        raise UnusableFile(
+            f"there are {plural(trained, 'training picture')} in all, fewer than the {BATCHES[-1]} of the smallest "
+            "batch: add some"
+        )
     batch = next((size for size in BATCHES if size <= min(way.batch, trained / 4)), BATCHES[-1])
     steps = max(1, trained // batch)
     epochs = min(max(round(way.steps / steps), way.epochs), EPOCHS[1])

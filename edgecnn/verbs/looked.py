@@ -21,7 +21,7 @@ from edgecnn.data.shares import FEWEST, Shares, share_out
 from edgecnn.data.shots import bursts
 from edgecnn.data.survey import Survey, joined, look_through
 from edgecnn.data.unsplit import is_split, read_background, read_unsplit
-from edgecnn.errors import UnusableFile, UsageError
+from edgecnn.errors import UnusableFile, UsageError, plural
 
 SELDOM = 10
 """A class is seldom seen that has so many times fewer training pictures than the one that has the most."""
@@ -125,7 +125,9 @@ def _share_out(survey: Survey, labels: tuple[str, ...], others: str = "") -> Sha
         also = [others] if others else []
         if survey.broken:
             first = survey.broken[0]
-            also.append(f"{len(survey.broken)} others can't be read, the first of them {first.name}: {first.reason}")
+            also.append(
+                f"{plural(len(survey.broken), 'other')} can't be read, the first of them {first.name}: {first.reason}"
+            )
         if not also:
             raise
         raise UnusableFile("; ".join([str(error), *also])) from error

@@ -108,3 +108,18 @@ def test_of_its_own_pictures_no_class_may_be_missing(made: SmallRun, tmp_path: P
     finally:
         for place in moved:
             (tmp_path / place.parent.name).rename(place)
+
+
+def test_what_is_broken_or_missing_is_said(made: SmallRun, model: Path, tmp_path: Path) -> None:
+    """As `new` and `camera` do, it goes on without them; of the model's own pictures none may be broken."""
+    shutil.copytree(made.data / "test", tmp_path / "photos")
+    (tmp_path / "photos" / LABELS[0] / "000.png").write_bytes(b"")
+    shutil.rmtree(tmp_path / "photos" / LABELS[2])
+    (tmp_path / "photos" / LABELS[2]).mkdir()
+    (tmp_path / "photos" / LABELS[2] / "IMG_1.HEIC").touch()
+    record = evaluate(model, data_source=str(tmp_path / "photos"))
+    assert record.n == 15
+    said = "\n".join(record.notes)
+    assert f"has no pictures of {LABELS[2]}: they are not measured" in said
+    assert f"{LABELS[2]} has 1 .heic: convert them" in said
+    assert f"1 of 16 test pictures can't be used and are left out: {LABELS[0]}/000.png: the file is empty" in said

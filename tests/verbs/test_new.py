@@ -110,7 +110,7 @@ def test_too_few_because_they_are_broken(here: Path) -> None:
     photos(here / "photos", 10)
     (here / "photos/cat/003.png").write_bytes(b"text")
     with pytest.raises(
-        UnusableFile, match=r"cat has 9, and .*; 1 others can't be read, the first of them cat/003.png: "
+        UnusableFile, match=r"cat has 9, and .*; 1 other can't be read, the first of them cat/003.png: "
     ):
         new("photos")
     assert os.listdir(here) == ["photos"]
@@ -194,6 +194,14 @@ def test_split_folders_without_test(here: Path) -> None:
     (here / "b.yaml").unlink()
     with pytest.raises(UsageError, match="--background needs one"):
         new("photos", background="others", out="b.yaml")
+
+
+def test_split_folders_with_less_than_a_batch(here: Path) -> None:
+    """Two pictures a class to learn from: `train` would refuse the recipe."""
+    split_folders(here / "photos", train=3, test=1)
+    with pytest.raises(UnusableFile, match="there are 6 training pictures in all, fewer than the 8"):
+        new("photos")
+    assert not (here / "photos.yaml").exists()
 
 
 def test_nothing_is_replaced_unasked(here: Path) -> None:

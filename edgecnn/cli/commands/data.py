@@ -63,4 +63,6 @@ def data_check(source: str, data_dir: Path | None, voice: Voice) -> None:
     record = check(spec_of(source), data_dir)
     show.answer(voice, record, show.checked)
     if record.broken:
-        raise UnusableFile(f"{source}: {plural(len(record.broken), 'picture')} can't be used; mend or remove them")
+        raise UnusableFile(
+            f"{source}: {plural(len(record.broken), 'picture')} can't be used; mend or remove what is broken"
+        )
