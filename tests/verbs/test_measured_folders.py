@@ -20,9 +20,12 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> SmallRun:
 
 
 @pytest.fixture(params=["run", "artifact", "file"])
-def model(made: SmallRun, request: pytest.FixtureRequest) -> Path:
+def model(made: SmallRun, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file that lies in no artifact's folder is one from anywhere."""
     artifact = made.export / "onnx-int8"
-    return {"run": made.run, "artifact": artifact, "file": artifact / "model.onnx"}[request.param]
+    if request.param == "file":
+        return Path(shutil.copy(artifact / "model.onnx", tmp_path_factory.mktemp("file")))
+    return {"run": made.run, "artifact": artifact}[request.param]
 
 
 def found(record: EvalRecord) -> EvalRecord:
