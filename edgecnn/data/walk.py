@@ -24,10 +24,9 @@ def class_names(folder: Path) -> tuple[str, ...]:
     """
     try:
         with os.scandir(folder) as entries:
-            names = sorted(entry.name for entry in entries if entry.is_dir() and not _passed(entry.name))
+            names = sorted(entry.name for entry in entries if entry.is_dir() and not _passed(entry.path))
     except OSError as error:
         raise UnusableFile(f"{folder}: can't be read ({error.strerror}); it holds a folder for each class") from error
-    names = [name for name in names if not _holds_runs(folder / name)]
     for name in names:
         if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in name):
             raise UnusableFile(
@@ -39,8 +38,8 @@ def class_names(folder: Path) -> tuple[str, ...]:
 def find_pictures(folder: Path) -> tuple[list[Path], Counter[str]]:
     """The pictures at any depth below `folder`, sorted, and how many files of other types there are, by suffix.
 
-    Links to folders are followed, each folder once. Hidden files, hidden folders and litter are passed over, and what
-    is no file. UnusableFile where a folder can't be read.
+    Links to folders are followed, each folder once. Hidden files, hidden folders, litter and a folder of runs are
+    passed over, and what is no file. UnusableFile where a folder can't be read.
     """
     pictures, others = [], Counter[str]()
     entered = {os.path.realpath(folder)}
@@ -48,13 +47,15 @@ def find_pictures(folder: Path) -> tuple[list[Path], Counter[str]]:
     def new(path: str) -> bool:
         """Whether it was not entered yet: a link may lead back up."""
         real = os.path.realpath(path)
-        before = len(entered)
+        if real in entered:
+            return False
         entered.add(real)
-        return len(entered) > before
+        return True
 
     for inside, folders, names in os.walk(folder, onerror=_refuse, followlinks=True):
-        places = sorted((os.path.islink(os.path.join(inside, name)), name) for name in folders if not _passed(name))
-        folders[:] = [name for _, name in places if new(os.path.join(inside, name))]
+        places = [os.path.join(inside, name) for name in sorted(folders)]
+        places = sorted((place for place in places if not _passed(place)), key=os.path.islink)
+        folders[:] = [os.path.basename(place) for place in places if new(place)]
         for name in names:
             path = Path(inside, name)
             if name.startswith(".") or (os.path.exists(path) and not os.path.isfile(path)):
@@ -86,13 +87,11 @@ def _kinds(found: Counter[str]) -> str:
     return ", ".join(f"{count} {kind or 'without a suffix'}" for kind, count in sorted(found.items()))
 
 
-def _passed(name: str) -> bool:
-    return name.startswith(".") or name in LITTER
-
-
-def _holds_runs(folder: Path) -> bool:
-    """Whether it is what `edgecnn train` writes where it is called in the folder of the classes."""
-    return folder.name == "runs" and any(folder.glob("*/resolved.yaml"))
+def _passed(folder: str) -> bool:
+    """Whether a folder is passed over; that of runs is what `edgecnn train` writes where it is called among classes."""
+    name = os.path.basename(folder)
+    runs = name == "runs" and any(Path(folder).glob("*/resolved.yaml"))
+    return name.startswith(".") or name in LITTER or runs
 
 
 def _refuse(error: OSError) -> None:

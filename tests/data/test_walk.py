@@ -51,8 +51,10 @@ def test_runs_are_no_class_but_a_class_may_be_called_so(tmp_path: Path) -> None:
     root = photos(tmp_path, 1)
     write(root / "runs/tracks/a.png", real("cat")[0])
     assert class_names(root) == ("cat", "runs", "ship", "truck")
+    assert len(found(root)) == 4
     (root / "runs/tracks/resolved.yaml").write_text("name: tracks\n")
     assert class_names(root) == ("cat", "ship", "truck")
+    assert found(root) == ["cat/000.png", "ship/000.png", "truck/000.png"]
 
 
 def test_what_is_said_of_other_files() -> None:
