@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgecnn.metrics import Array
-from edgecnn.records import write_whole
+from edgecnn.storage import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from edgecnn.errors import UnusableFile, UsageError
-from edgecnn.records import disk_errors, sweep, write_whole
+from edgecnn.storage import disk_errors, sweep, write_whole
 
 RUNS = Path("runs")
 SPLITS = "splits.csv"

@@ -31,7 +31,8 @@ from edgecnn.data.places import decoded_dir
 from edgecnn.edge import exif, headers, pixels
 from edgecnn.edge.machine import free_memory
 from edgecnn.errors import OutOfResources, UnusableFile
-from edgecnn.records import disk_errors, need_space, read_json, sha256, sha256_file, sync_folder, write_json
+from edgecnn.records import read_json, write_json
+from edgecnn.storage import disk_errors, need_space, sha256, sha256_file, sync_folder
 
 IMAGES, ABOUT, LOCK, PART = "images.uint8", "about.json", "lock", "images.part"
 SHARE = 0.5  # of the free memory that one split may take

@@ -12,7 +12,7 @@ from typing import Any
 
 from edgecnn.data.sources import Archive
 from edgecnn.errors import UnusableFile, UsageError
-from edgecnn.records import disk_errors, whole_folder
+from edgecnn.storage import disk_errors, whole_folder
 
 Progress = Callable[[int, int], None]  # bytes so far, bytes in all (0: unknown)
 

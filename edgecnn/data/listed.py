@@ -19,7 +19,7 @@ from edgecnn.data.files import Files, PictureFiles, find
 from edgecnn.data.pictures import SPLITS, DataSpec
 from edgecnn.data.walk import find_pictures
 from edgecnn.errors import UnusableFile, nearest, plural
-from edgecnn.records import write_whole
+from edgecnn.storage import write_whole
 
 BACKGROUND = "background"
 """The class of pictures that show none of the others."""

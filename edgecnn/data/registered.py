@@ -11,7 +11,7 @@ from edgecnn.data.sources import Source, find_source
 from edgecnn.data.splits import hold_out
 from edgecnn.edge import pixels
 from edgecnn.errors import UnusableFile
-from edgecnn.records import sha256
+from edgecnn.storage import sha256
 
 
 class Registered:

@@ -23,7 +23,7 @@ from edgecnn.data.groups import Group, connected
 from edgecnn.data.shots import CUT_S, bursts
 from edgecnn.data.survey import Survey
 from edgecnn.errors import UnusableFile
-from edgecnn.records import sha256
+from edgecnn.storage import sha256
 
 SHARE = 0.125
 """Of each class, for val and for test each."""

@@ -16,7 +16,7 @@ from edgecnn.data.shots import Shot, shots_of
 from edgecnn.edge import pixels
 from edgecnn.edge.headers import exif_block, read_header
 from edgecnn.errors import UnusableFile
-from edgecnn.records import sha256
+from edgecnn.storage import sha256
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,8 @@ from edgecnn.edge.rounding import nearest_points
 from edgecnn.edge.runtimes import Session, find_runtime, runtime_for, usual_runtimes
 from edgecnn.errors import UnusableFile, UsageError
 from edgecnn.metrics import softmax
-from edgecnn.records import read_json, sha256_file
+from edgecnn.records import read_json
+from edgecnn.storage import sha256_file
 
 Array = NDArray[Any]
 MANIFEST = "manifest.json"

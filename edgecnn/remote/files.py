@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from edgecnn.errors import DeviceError, LinkLost, OutOfResources, UsageError
-from edgecnn.records import sha256_file
 from edgecnn.remote.ssh import Connection
 from edgecnn.remote.trouble import noisy
+from edgecnn.storage import sha256_file
 
 STALLED_S = 25.0
 """Without a byte moving, an upload is given up."""

@@ -20,7 +20,7 @@ from pathlib import Path
 from platformdirs import user_cache_path
 
 from edgecnn.errors import UsageError, nearest
-from edgecnn.records import disk_errors
+from edgecnn.storage import disk_errors
 
 ARCHITECTURES = ("aarch64", "x86_64")
 PYTHONS = ((3, 10), (3, 13))

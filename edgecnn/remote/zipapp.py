@@ -9,7 +9,7 @@ from pathlib import Path
 
 import edgecnn
 
-FLOOR_0 = ("errors.py", "geometry.py", "metrics.py", "records.py", "registry.py")
+FLOOR_0 = ("errors.py", "geometry.py", "metrics.py", "records.py", "registry.py", "storage.py")
 ROOM = "edge"
 NAME = "edgecnn.pyz"
 MAIN = b"import sys\n\nfrom edgecnn.edge.__main__ import main\n\nmain(sys.argv[1:])\n"

@@ -23,7 +23,8 @@ from safetensors.torch import load as load_tensors
 from torch import Tensor, nn
 
 from edgecnn.errors import UnusableFile, UsageError
-from edgecnn.records import need_space, read_json, sha256, sweep, to_json, whole_folder, write_json
+from edgecnn.records import read_json, to_json, write_json
+from edgecnn.storage import need_space, sha256, sweep, whole_folder
 
 MODEL, OPTIMIZER, AVERAGE = "model.safetensors", "optimizer.safetensors", "average.safetensors"
 STATE = "state.json"

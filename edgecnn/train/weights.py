@@ -13,7 +13,7 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
 from edgecnn.errors import UnusableFile
-from edgecnn.records import sha256
+from edgecnn.storage import sha256
 
 SAID = 3
 """How many tensors that don't fit an error names; it counts the rest."""

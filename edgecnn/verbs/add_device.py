@@ -11,12 +11,12 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from edgecnn.errors import DeviceError, UsageError
-from edgecnn.records import write_whole
 from edgecnn.remote.address import Address
 from edgecnn.remote.advice import Finding, advise
 from edgecnn.remote.probing import Probe, probe
 from edgecnn.remote.profiles import FOLDER, NAME, find_packaged, read_profile, recognise, user_folder
 from edgecnn.remote.ssh import Connection
+from edgecnn.storage import write_whole
 
 WIDTH = 120
 

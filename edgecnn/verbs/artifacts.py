@@ -24,7 +24,8 @@ from edgecnn.graph.half import halved
 from edgecnn.graph.program import Grid, read_program
 from edgecnn.graph.reference import Reference
 from edgecnn.quantize import broken_rules, float_answers, quantize
-from edgecnn.records import sha256, sha256_file, write_json, write_whole
+from edgecnn.records import write_json
+from edgecnn.storage import sha256, sha256_file, write_whole
 from edgecnn.verbs.class_maps import FAR, class_map_record, map_graphs
 from edgecnn.verbs.folders import EXPORT, Export
 from edgecnn.verbs.network import TOLERANCES, Network, check_float

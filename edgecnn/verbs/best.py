@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edgecnn.metrics import Array, confusion
-from edgecnn.records import sha256_file, write_json
+from edgecnn.records import write_json
 from edgecnn.run import Run
+from edgecnn.storage import sha256_file
 
 if TYPE_CHECKING:
     from edgecnn.train.loop import Trainer

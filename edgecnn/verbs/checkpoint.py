@@ -17,8 +17,8 @@ from edgecnn.graph.trace import trace
 from edgecnn.nn.network import plan_network
 from edgecnn.recipe import Recipe
 from edgecnn.recipe.schema import Export
-from edgecnn.records import sha256_file
 from edgecnn.run import Run
+from edgecnn.storage import sha256_file
 from edgecnn.verbs.folders import Limits
 from edgecnn.verbs.network import EVALUATED, Network, calibration_pictures
 from edgecnn.verbs.pictures import data_spec

@@ -15,7 +15,7 @@ from edgecnn.edge.runtimes import runtime_for
 from edgecnn.errors import UsageError
 from edgecnn.quantize import ANSWERS, UNTESTED, PairSums, pair_sums
 from edgecnn.recipe import load_recipe
-from edgecnn.records import whole_folder
+from edgecnn.storage import whole_folder
 from edgecnn.verbs.artifacts import Exported, Writer, exported
 from edgecnn.verbs.folders import EXPORT, find_run
 from edgecnn.verbs.foreign import Images, Told, network_of_module, network_of_onnx

@@ -18,7 +18,7 @@ from edgecnn.graph.canonical import IMAGE, Pixels, canonical
 from edgecnn.graph.edit import Array, Graph
 from edgecnn.graph.foreign import ForeignModel
 from edgecnn.graph.trace import trace
-from edgecnn.records import sha256_file
+from edgecnn.storage import sha256_file
 from edgecnn.verbs.folders import Limits
 from edgecnn.verbs.network import CALIBRATED, EVALUATED, Network, calibration_pictures
 

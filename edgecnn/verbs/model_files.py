@@ -18,7 +18,8 @@ from edgecnn.edge.child import Work, in_child
 from edgecnn.edge.classifier import Normalisation, PictureInput, Ports, picture_input
 from edgecnn.edge.runtimes import SUFFIXES, Array, find_runtime, format_of, runtime_for, usual_runtimes
 from edgecnn.errors import UnusableFile, UsageError, blaming
-from edgecnn.records import disk_errors, from_json
+from edgecnn.records import from_json
+from edgecnn.storage import disk_errors
 
 if TYPE_CHECKING:  # formats/ wants libraries that evaluating runs and artifacts must do without
     from edgecnn.formats import Details

@@ -21,7 +21,7 @@ from edgecnn.data.listed import write_rows
 from edgecnn.data.pictures import Broken
 from edgecnn.data.unsplit import is_split
 from edgecnn.errors import UnusableFile, UsageError
-from edgecnn.records import write_whole
+from edgecnn.storage import write_whole
 from edgecnn.verbs.fitted import Pictures, Places, fit, recipe_text
 from edgecnn.verbs.looked import Burst, Looked, look
 

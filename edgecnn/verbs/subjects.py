@@ -13,7 +13,8 @@ from edgecnn.edge.artifact import MANIFEST, check_files, read_manifest
 from edgecnn.edge.runtimes import COMPANIONS, format_of
 from edgecnn.errors import UnusableFile
 from edgecnn.measuring.subject import Subject
-from edgecnn.records import read_json, sha256_file
+from edgecnn.records import read_json
+from edgecnn.storage import sha256_file
 from edgecnn.verbs.folders import find_export, read_export
 
 

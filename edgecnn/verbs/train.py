@@ -14,8 +14,8 @@ from edgecnn import run as runs
 from edgecnn.errors import MissingExtra, UnusableFile
 from edgecnn.nn.network import Network
 from edgecnn.recipe import Recipe, dump_recipe
-from edgecnn.records import sha256_file
 from edgecnn.run import Run
+from edgecnn.storage import sha256_file
 from edgecnn.verbs.asked import Asked, ask_for
 from edgecnn.verbs.best import Answers, look_at
 from edgecnn.verbs.choices import choose, settings_of

@@ -26,7 +26,8 @@ from edgecnn.metrics import agreement, drop_interval, mcnemar, ties, top1
 from edgecnn.proof.certificate import Accuracy, Certificate, LogitGrid, Picture
 from edgecnn.proof.parity import LayerReference, LayerReport, Parity, check_layers, compare
 from edgecnn.quantize import UNTESTED, PairSums, pair_sums
-from edgecnn.records import sha256_file, write_json
+from edgecnn.records import write_json
+from edgecnn.storage import sha256_file
 from edgecnn.verbs.export import ExportRecord
 from edgecnn.verbs.folders import Export, find_export, read_export
 from edgecnn.verbs.foreign import Images

@@ -16,7 +16,7 @@ from edgecnn.errors import MissingExtra, UnusableFile
 from edgecnn.formats import find_format
 from edgecnn.graph.edit import from_onnx
 from edgecnn.graph.half import halved
-from edgecnn.records import sha256_file
+from edgecnn.storage import sha256_file
 
 MODELS = packaged.folder("models") / "cifar10-ds"
 CUDA, TENSORRT, CPU = "CUDAExecutionProvider", "TensorrtExecutionProvider", "CPUExecutionProvider"

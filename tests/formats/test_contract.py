@@ -18,7 +18,7 @@ from edgecnn.graph.half import halved
 from edgecnn.graph.program import Op, Program, Tensor, read_program
 from edgecnn.graph.reference import Reference
 from edgecnn.quantize import quantize
-from edgecnn.records import sha256_file
+from edgecnn.storage import sha256_file
 from tests.graph.small_nets import Net, pictures
 
 FORMATS = all_formats()

@@ -25,7 +25,7 @@ from edgecnn.formats.tflite.builder import pack, schema, unpack
 from edgecnn.graph.edit import Graph
 from edgecnn.graph.program import read_program
 from edgecnn.quantize import quantize
-from edgecnn.records import sha256_file
+from edgecnn.storage import sha256_file
 from tests.graph.small_nets import Net, pictures
 
 FORMATS = all_formats()

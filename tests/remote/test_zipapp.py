@@ -50,6 +50,7 @@ def test_it_holds_floor_0_and_edge_and_nothing_else() -> None:
         "metrics.py",
         "records.py",
         "registry.py",
+        "storage.py",
         "edge",
     }
     assert "edgecnn/edge/camera/views/page/index.html" in names

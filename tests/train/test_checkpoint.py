@@ -20,9 +20,9 @@ from safetensors.torch import load_file
 from safetensors.torch import save as save_by_the_library
 from torch import Tensor, nn
 
-from edgecnn import records
+from edgecnn import storage
 from edgecnn.errors import OutOfResources, UnusableFile, UsageError
-from edgecnn.records import sha256_file
+from edgecnn.storage import sha256_file
 from edgecnn.train import checkpoint
 from edgecnn.train.checkpoint import Checkpoints, State, Tensors, load_model, read_state
 from tests.small_disk import REPO, free, full_before, small_disk
@@ -261,7 +261,7 @@ def fork_savers(folder: str, can_exchange: str) -> None:
     "-" saves until it is killed; a number kills itself before so many file operations of its last save.
     """
     if can_exchange == "False":
-        records._exchange = lambda one, other: False
+        storage._exchange = lambda one, other: False
     for line in sys.stdin:
         if (number := os.fork()) == 0:
             _save_on(Path(folder), line.strip())

@@ -13,7 +13,7 @@ from edgecnn.errors import UnusableFile
 from edgecnn.nn.network import plan_network
 from edgecnn.recipe.layers import Dense, Layer
 from edgecnn.recipe.schema import Model
-from edgecnn.records import sha256_file
+from edgecnn.storage import sha256_file
 from edgecnn.train.weights import classifier_of, take_weights
 from tests.train.nets import PLAIN, net
 

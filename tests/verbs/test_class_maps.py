@@ -19,7 +19,8 @@ from edgecnn.edge.artifact import load, read_manifest
 from edgecnn.edge.camera.heatmap import RECORD, open_heatmap
 from edgecnn.errors import EdgecnnError, UnusableFile, UsageError
 from edgecnn.recipe import load_recipe
-from edgecnn.records import sha256_file, write_json
+from edgecnn.records import write_json
+from edgecnn.storage import sha256_file
 from edgecnn.verbs import artifacts, class_maps
 from edgecnn.verbs.export import ExportRecord
 from edgecnn.verbs.folders import find_artifact, read_export

@@ -14,8 +14,8 @@ from safetensors.torch import load_file, save_file
 
 from edgecnn.edge import artifact
 from edgecnn.errors import Interrupted, RecipeError, UnusableFile, UsageError
-from edgecnn.records import sha256_file
 from edgecnn.run import Run
+from edgecnn.storage import sha256_file
 from edgecnn.train import choice
 from edgecnn.train.checkpoint import read_state
 from edgecnn.train.choice import CHOSEN, Trial

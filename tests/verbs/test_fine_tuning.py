@@ -16,8 +16,8 @@ from safetensors.torch import load_file
 from edgecnn.edge import artifact
 from edgecnn.errors import Interrupted, RecipeError, UnusableFile
 from edgecnn.metrics import softmax
-from edgecnn.records import sha256_file
 from edgecnn.run import Run
+from edgecnn.storage import sha256_file
 from edgecnn.train import percentages
 from edgecnn.train.checkpoint import read_state
 from edgecnn.verbs import weights

@@ -17,7 +17,7 @@ import edgecnn
 from edgecnn.data import DataSpec, open_dataset
 from edgecnn.errors import UnusableFile, UsageError
 from edgecnn.graph.foreign import ForeignModel
-from edgecnn.records import sha256_file
+from edgecnn.storage import sha256_file
 from edgecnn.verbs.folders import read_export
 from tests.verbs.small_runs import LABELS, bundled, class_folders
 from tests.verbs.small_runs import edgecnn as command

@@ -22,7 +22,8 @@ from edgecnn.formats.tflite.builder import schema, unpack
 from edgecnn.graph.edit import from_onnx
 from edgecnn.packaged import find_model
 from edgecnn.proof.certificate import Certificate
-from edgecnn.records import read_json, sha256_file
+from edgecnn.records import read_json
+from edgecnn.storage import sha256_file
 from edgecnn.verbs.folders import read_export
 
 PROMISED = {"cifar10-ds": 0.913, "cifar10-mobile": 0.915}

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from edgecnn.errors import EdgecnnError
-from edgecnn.records import sha256, sha256_file
+from edgecnn.storage import sha256, sha256_file
 from tools.exporters.environment import Environment
 from tools.exporters.exporter import ROOT, Exporter, Given, Setting
 from tools.exporters.journal import Converted, Key

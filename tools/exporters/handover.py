@@ -10,7 +10,7 @@ import numpy as np
 from edgecnn.data import Dataset, Pictures, open_dataset
 from edgecnn.packaged import HERE
 from edgecnn.recipe import Recipe, load_recipe
-from edgecnn.records import sha256_file, whole_folder
+from edgecnn.storage import sha256_file, whole_folder
 from edgecnn.verbs.pictures import data_spec
 from tools.exporters.exporter import Given
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar
 
-from edgecnn.records import from_json, to_json, write_whole
+from edgecnn.records import from_json, to_json
+from edgecnn.storage import write_whole
 from tools.exporters.exporter import ROOT
 
 

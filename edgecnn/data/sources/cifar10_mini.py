@@ -18,7 +18,8 @@ from edgecnn.data.sources.cifar10 import LABELS
 from edgecnn.edge import pixels
 from edgecnn.errors import UnusableFile
 from edgecnn.packaged import folder as packaged
-from edgecnn.records import read_json, sha256
+from edgecnn.records import read_json
+from edgecnn.storage import sha256
 
 ROWS, COLUMNS, SIDE = 25, 40, 32
 

@@ -23,7 +23,7 @@ import numpy as np
 
 from edgecnn.edge.pixels import Image
 from edgecnn.errors import EdgecnnError, UsageError
-from edgecnn.records import disk_errors, sha256, write_whole
+from edgecnn.storage import disk_errors, sha256, write_whole
 
 LIMIT_MIB = 1024
 PER_SECOND = 1.0

@@ -16,7 +16,7 @@ from edgecnn.formats.onnx.read import read
 from edgecnn.graph.edit import Graph, from_onnx, to_onnx
 from edgecnn.graph.listing import Listing
 from edgecnn.graph.program import Grid, Op, Program, Tensor, read_program, shifted
-from edgecnn.records import write_whole
+from edgecnn.storage import write_whole
 
 
 class OnnxFormat:

@@ -30,7 +30,7 @@ from edgecnn.graph.edit import Graph, to_onnx
 from edgecnn.graph.half import is_half, widened
 from edgecnn.graph.listing import Listing
 from edgecnn.graph.program import Grid, Op, Program, Tensor, read_program
-from edgecnn.records import write_whole
+from edgecnn.storage import write_whole
 
 
 class OpenVINOFormat:

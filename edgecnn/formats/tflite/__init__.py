@@ -13,7 +13,7 @@ from edgecnn.graph.canonical import IMAGE
 from edgecnn.graph.edit import Graph
 from edgecnn.graph.listing import Listing
 from edgecnn.graph.program import Grid, Op, Program, Tensor, read_program
-from edgecnn.records import write_whole
+from edgecnn.storage import write_whole
 
 
 class TFLiteFormat:

@@ -9,7 +9,7 @@ import secrets
 from pathlib import Path
 
 from edgecnn.errors import UnusableFile, UsageError
-from edgecnn.records import disk_errors
+from edgecnn.storage import disk_errors
 
 BITS = 128
 TOKEN = re.compile(r"[A-Za-z0-9_-]{22,}")

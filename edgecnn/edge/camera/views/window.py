@@ -20,7 +20,7 @@ from edgecnn.edge.camera.live import Health, Live, Shown
 from edgecnn.edge.camera.record import time_stamp
 from edgecnn.edge.pixels import Image
 from edgecnn.errors import EdgecnnError
-from edgecnn.records import write_whole
+from edgecnn.storage import write_whole
 
 TITLE = "edgecnn"
 LEAST = 360
