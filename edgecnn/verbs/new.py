@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -118,8 +119,9 @@ def _recipe_path(root: Path, out: Path | str | None) -> Path:
 
 
 def _name(text: str) -> str:
-    """A recipe's name by a folder's: letters, digits, dots, dashes and underscores."""
-    return re.sub(r"[^A-Za-z0-9_.-]+", "-", text).strip("-._") or "pictures"
+    """A recipe's name by a folder's: letters without their accents, digits, dots, dashes and underscores."""
+    bare = "".join(letter for letter in unicodedata.normalize("NFKD", text) if not unicodedata.combining(letter))
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", bare).strip("-._") or "pictures"
 
 
 def _named_from(recipe_folder: Path, folder: Path) -> str:

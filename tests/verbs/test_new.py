@@ -220,7 +220,7 @@ def test_nothing_is_replaced_unasked(here: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("folder", "recipe"), [("my photos!", "my-photos.yaml"), ("Kätzchen", "K-tzchen.yaml"), ("ß", "pictures.yaml")]
+    ("folder", "recipe"), [("my photos!", "my-photos.yaml"), ("Kätzchen", "Katzchen.yaml"), ("ß", "pictures.yaml")]
 )
 def test_names_of_folders(folder: str, recipe: str, here: Path) -> None:
     photos(here / folder, 10)
