@@ -42,8 +42,57 @@ class EvalRecord:
     ece: float | None = None
     """Expected calibration error in 0..1, with the model's temperature; None for model files from elsewhere."""
     notes: tuple[str, ...] = ()
-    """What was taken for granted of a model file from elsewhere, and by which engine it was run."""
+    """Of the pictures: what was passed over or left out. Of a model file from elsewhere: what was taken for granted,
+    and which engine ran it."""
     schema: str = "edgecnn.eval/1"
+
+
+@dataclass(frozen=True)
+class _Which:
+    """The pictures to measure: a split of the model's own, or of `source`, and at most `limit` of them."""
+
+    split: str
+    source: str | None
+    limit: int | None
+    data_dir: Path | None
+
+    def others(
+        self, height: int, width: int, resize: str, channels: int, val_fraction: float = VAL_FRACTION
+    ) -> Dataset:
+        """A registered source, or class folders, of which broken pictures are left out with a note; brought to what the
+        model takes.
+        """
+        known = self.source in sources()
+        source, folder = (self.source, None) if known else (None, self.source)
+        spec = DataSpec(source, folder, val_fraction, height, width, resize, broken="skip", channels=channels)
+        return open_measured(spec, self.data_dir)
+
+    def limited(self, dataset: Dataset) -> Pictures:
+        """The first of the split."""
+        pictures = dataset.load(self.split)
+        return pictures if self.limit is None else pictures.take(np.arange(min(self.limit, len(pictures))))
+
+    def pictures(self, dataset: Dataset, labels: tuple[str, ...]) -> Pictures:
+        """Likewise, with the classes' places in the model's `labels`; UsageError where one is not there.
+
+        Of the model's own pictures, no class may be missing.
+        """
+        gone = [] if self.source else [label for label in labels if label not in dataset.labels]
+        unknown = [label for label in dataset.labels if label not in labels]
+        if gone:
+            instead = f" but {_few(unknown)}" if unknown else ""
+            raise UsageError(
+                f"the model's own pictures have no {_few(gone)} any more{instead}: bring back the folders as they were "
+                "named, or name other pictures with --data-source"
+            )
+        if unknown:
+            raise UsageError(
+                f"the pictures are of {_few(unknown)}, and the model's are {_few(labels)}: leave out or rename the "
+                "pictures' folders that are none of these"
+            )
+        pictures = self.limited(dataset)
+        places = np.array([labels.index(label) for label in dataset.labels], np.int64)
+        return dataclasses.replace(pictures, classes=places[pictures.classes])
 
 
 def evaluate(
@@ -63,69 +112,60 @@ def evaluate(
     for model files. Raises UnusableFile, UsageError.
     """
     options = options or FileOptions()
+    which = _Which(split, data_source, limit, data_dir)
     if model is not None and is_model_file(Path(model)):
-        return _evaluate_file(Path(model), options, split, data_source, limit, data_dir, threads)
+        return _evaluate_file(Path(model), options, which, threads)
     options.refuse("a run or an artifact")
     if model is None or runs.is_run(Path(model)):
-        return _evaluate_run(find_run(model), split, data_source, limit, data_dir)
-    folder = find_artifact(model)
+        return _evaluate_run(find_run(model), which)
+    return _evaluate_artifact(find_artifact(model), which, threads)
+
+
+def _evaluate_artifact(folder: Path, which: _Which, threads: int) -> EvalRecord:
     opened = artifact.load(folder, threads=threads)
-    given = opened.manifest.input
-    if data_source is None:
-        dataset = open_dataset(_own_spec(folder), data_dir)
+    given, labels = opened.manifest.input, opened.manifest.labels
+    if which.source:
+        dataset = which.others(given.height, given.width, given.resize, given.channels)
     else:
-        spec = _spec(data_source, VAL_FRACTION, given.height, given.width, given.resize, given.channels)
-        dataset = open_measured(spec, data_dir)
-    pictures = _pictures(dataset, opened.manifest.labels, split, limit, own=data_source is None)
+        dataset = open_dataset(_own_spec(folder), which.data_dir)
+    pictures = which.pictures(dataset, labels)
     values = opened.values(opened.raw(pictures.images))
-    record = _record(folder, split, values, pictures, opened.manifest.labels, dataset.notes)
+    record = _record(folder, which.split, values, pictures, labels, dataset.notes)
     if opened.manifest.output.kind != "logits":
         return dataclasses.replace(record, ece=ece(values, pictures.classes))
     return _calibrated(record, values / opened.manifest.temperature, pictures)
 
 
-def _evaluate_run(
-    run: Run, split: str, data_source: str | None, limit: int | None, data_dir: Path | None
-) -> EvalRecord:
+def _evaluate_run(run: Run, which: _Which) -> EvalRecord:
     from edgecnn.train.checkpoint import read_state
     from edgecnn.verbs.checkpoint import load_module, percentages_of, torch_outputs
 
     recipe = recipe_of(run)
     labels = read_state(run.best()).labels
     spec = data_spec(recipe)
-    if data_source is None:
-        dataset = open_dataset(spec, data_dir)
+    if which.source:
+        dataset = which.others(spec.height, spec.width, spec.resize, spec.channels, spec.val_fraction)
     else:
-        spec = _spec(data_source, spec.val_fraction, spec.height, spec.width, spec.resize, spec.channels)
-        dataset = open_measured(spec, data_dir)
-    pictures = _pictures(dataset, labels, split, limit, own=data_source is None)
+        dataset = open_dataset(spec, which.data_dir)
+    pictures = which.pictures(dataset, labels)
     logits = torch_outputs(load_module(recipe, run, labels), pictures.images)
     fitted = percentages_of(run)
-    record = _record(run.path, split, logits, pictures, labels, dataset.notes)
+    record = _record(run.path, which.split, logits, pictures, labels, dataset.notes)
     return _calibrated(record, logits / (1.0 if fitted is None else fitted.temperature), pictures)
 
 
-def _evaluate_file(
-    path: Path,
-    options: FileOptions,
-    split: str,
-    data_source: str | None,
-    limit: int | None,
-    data_dir: Path | None,
-    threads: int,
-) -> EvalRecord:
+def _evaluate_file(path: Path, options: FileOptions, which: _Which, threads: int) -> EvalRecord:
     file = ModelFile(path, options.runtime, threads)
-    if data_source is None:
+    if not which.source:
         raise UsageError(f"{path}: does not say which pictures it was made for; name some with --data-source")
     about = file.about()
     given = options.input(path, about)
     notes = [about.problem] if about.problem else []
     rule = options.resize or about.resize() or "crop"
-    spec = _spec(data_source, VAL_FRACTION, given.height, given.width, rule, given.channels)
-    dataset = open_measured(spec, data_dir)
+    dataset = which.others(given.height, given.width, rule, given.channels)
     count = about.classes() or file.answers(given, blank(1, given.height, given.width, given.channels)).shape[1]
     classes = match_classes(count, options.names(about), options.label_offset, tuple(dataset.labels), notes.append)
-    pictures = _limited(dataset.load(split), limit)
+    pictures = which.limited(dataset)
     notes += dataset.notes
     values = file.answers(given, pictures.images)
     unknown = int(np.isnan(values).any(axis=1).sum())
@@ -133,7 +173,7 @@ def _evaluate_file(
         notes.append(f"{unknown:,} of {len(values):,} pictures are answered with something that is no number")
     notes.append(f"run by {file.runtime}")
     pictures = dataclasses.replace(pictures, classes=classes.places[pictures.classes])
-    return _record(path, split, values, pictures, classes.labels, notes)
+    return _record(path, which.split, values, pictures, classes.labels, notes)
 
 
 def _own_spec(folder: Path) -> DataSpec:
@@ -148,42 +188,8 @@ def _own_spec(folder: Path) -> DataSpec:
     return data
 
 
-def _pictures(dataset: Dataset, labels: tuple[str, ...], split: str, limit: int | None, own: bool) -> Pictures:
-    """A split, with the classes' places in the model's `labels`; UsageError where one is not there.
-
-    own: they are the pictures that the model was made for, of which no class may be missing.
-    """
-    gone = [label for label in labels if label not in dataset.labels] if own else []
-    unknown = [label for label in dataset.labels if label not in labels]
-    if gone:
-        instead = f" but {_few(unknown)}" if unknown else ""
-        raise UsageError(
-            f"the model's own pictures have no {_few(gone)} any more{instead}: bring back the folders as they were "
-            "named, or name other pictures with --data-source"
-        )
-    if unknown:
-        raise UsageError(
-            f"the pictures are of {_few(unknown)}, and the model's are {_few(labels)}: leave out or rename the "
-            "pictures' folders that are none of these"
-        )
-    pictures = _limited(dataset.load(split), limit)
-    places = np.array([labels.index(label) for label in dataset.labels], np.int64)
-    return dataclasses.replace(pictures, classes=places[pictures.classes])
-
-
 def _few(labels: Sequence[str]) -> str:
     return ", ".join(labels[:4]) + (" ..." if len(labels) > 4 else "")
-
-
-def _spec(data_source: str, val_fraction: float, height: int, width: int, resize: str, channels: int) -> DataSpec:
-    """Pictures of a registered source, or of class folders, of which those that are broken are left out with a note."""
-    known = data_source in sources()
-    source, folder = (data_source, None) if known else (None, data_source)
-    return DataSpec(source, folder, val_fraction, height, width, resize, broken="skip", channels=channels)
-
-
-def _limited(pictures: Pictures, limit: int | None) -> Pictures:
-    return pictures if limit is None else pictures.take(np.arange(min(limit, len(pictures))))
 
 
 def _calibrated(record: EvalRecord, logits: Array, pictures: Pictures) -> EvalRecord:
