@@ -99,6 +99,7 @@ def test_two_engines_take_no_more_than_130_mb_on_a_pi(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("target", [JETPACK_6, BOOKWORM, Target((3, 12), "aarch64", (2, 39)), TRIXIE], ids=str)
 def test_every_wheel_exists(target: Target, tmp_path: Path) -> None:
     """For JetPack 6, bookworm, JetPack 7 and trixie; pip looks them up (and takes a few of the small ones)."""

@@ -80,7 +80,11 @@ def ask(python: Path, packed: Path, word: str, *requests: object, behind: bytes 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("python", EDGES, ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "python",
+    [EDGES[0], *(pytest.param(path, marks=pytest.mark.long) for path in EDGES[1:])],
+    ids=lambda path: path.name,
+)
 def test_it_measures_and_answers_with_numpy_and_one_runtime(python: Path, packed: Path, tmp_path: Path) -> None:
     bare = make_environment(tmp_path / "bare", *BARE, python=python)
     with np.load(MODEL / "golden.npz") as kept:

@@ -20,7 +20,7 @@ from tests.train.forks import Forks, forks
 from tests.verbs.small_runs import class_folders, recipe
 
 KILLS, PAIRED_KILLS = 60, 10
-FEW, PAIRED_FEW = 8, 2
+FEW, PAIRED_FEW = 4, 2
 """As many as tools/test has time for."""
 TIMES = ("images_per_s", "seconds")
 SAVED = "runs/small/checkpoints/last/state.json"

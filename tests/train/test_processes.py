@@ -81,8 +81,11 @@ PLAIN = "train.label_smoothing=0"
 
 @pytest.mark.parametrize(
     ("steps", "limit", "more"),
-    [(1, 1e-5, (*FULL_RATE, USUAL)), (1, 1e-5, (*FULL_RATE, MIXING)), (20, 1e-3, (*QUICKSTART_RATES, USUAL, PLAIN))],
-    ids=["one", "one-mixing", "twenty"],
+    [
+        pytest.param(1, 1e-5, (*FULL_RATE, USUAL), id="one"),
+        pytest.param(1, 1e-5, (*FULL_RATE, MIXING), id="one-mixing", marks=pytest.mark.long),
+        pytest.param(20, 1e-3, (*QUICKSTART_RATES, USUAL, PLAIN), id="twenty", marks=pytest.mark.long),
+    ],
 )
 def test_two_processes_learn_what_one_does(
     server: Forks, asked: Path, tmp_path: Path, steps: int, limit: float, more: tuple[str, ...]

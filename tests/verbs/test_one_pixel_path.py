@@ -89,9 +89,9 @@ def evaluate(model: Path, monkeypatch: pytest.MonkeyPatch) -> Evaluated:
     kept: dict[str, NDArray[Any]] = {}
     record = evaluation._record
 
-    def listen(model: Path, split: str, values: Any, pictures: Any, labels: Any) -> Any:
+    def listen(model: Path, split: str, values: Any, pictures: Any, *more: Any) -> Any:
         kept.update(zip(pictures.names, values, strict=True))
-        return record(model, split, values, pictures, labels)
+        return record(model, split, values, pictures, *more)
 
     with monkeypatch.context() as patched:
         patched.setattr(evaluation, "_record", listen)
