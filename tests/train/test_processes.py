@@ -79,6 +79,7 @@ PLAIN = "train.label_smoothing=0"
 """With 0.05 the same rounding ends 2.9e-3 apart after 20 steps: what differs is how training amplifies it."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("steps", "limit", "more"),
     [
@@ -101,6 +102,7 @@ def test_two_processes_learn_what_one_does(
     assert len(seen[0]) == steps
 
 
+@pytest.mark.slow
 def test_two_processes_freeze_what_one_does(server: Forks, asked: Path, tmp_path: Path) -> None:
     more = (*FULL_RATE, "train.freeze=2", "train.ema=0.9")
     one = trained(server, tmp_path / "one", asked, 1, paired=False, more=more)
@@ -113,6 +115,7 @@ def test_two_processes_freeze_what_one_does(server: Forks, asked: Path, tmp_path
     assert still == [name for name in floats if name.startswith(("conv_1.", "inverted_residual_2."))]
 
 
+@pytest.mark.slow
 def test_two_processes_have_one_teacher(server: Forks, asked: Path, tmp_path: Path) -> None:
     """Its training is shared as the student's is, and both learn from the weights that the first process wrote."""
     path = tmp_path / "small.yaml"
@@ -139,6 +142,7 @@ def test_without_shared_statistics_two_processes_learn_something_else(
     assert apart(one, two) > 1e-4
 
 
+@pytest.mark.slow
 def test_two_processes_do_the_same_again(server: Forks, asked: Path, tmp_path: Path) -> None:
     runs = [trained(server, tmp_path / name, asked, 3, paired=True, more=("train.ema=0.9",)) for name in "ab"]
     for file in ("last/model.safetensors", "last/average.safetensors", "best/optimizer.safetensors"):
