@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,10 +55,36 @@ def voice(command: Command) -> Command:
     return wrapped  # type: ignore[return-value]
 
 
+class Place(click.Path):
+    """A path that is not empty: "" is a shell's variable that nobody set, and to Python the working folder."""
+
+    def __init__(self, *, file_okay: bool = True) -> None:
+        super().__init__(path_type=Path, file_okay=file_okay)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """A `Path`, or a usage error."""
+        if value == "":
+            self.fail("an empty name is no path; for the working folder write .", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+class Number(click.FloatRange):
+    """A finite number within a range: nan is neither below a limit nor above it."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """A float, or a usage error."""
+        found = super().convert(value, param, ctx)
+        if not math.isfinite(found):
+            self.fail(f"{value} is no finite number", param, ctx)
+        return found
+
+
+PLACE = Place()
+
 data_option = click.option(
     "--data",
     "data_dir",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=Place(file_okay=False),
     help="Where data sets lie (default: EDGECNN_DATA, then the user's cache).",
 )
 threads_option = click.option(

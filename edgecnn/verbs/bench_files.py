@@ -25,10 +25,12 @@ def this_machine() -> str:
 
 
 def check_place(path: Path) -> None:
-    """UsageError where nothing can be written, before minutes are spent on measuring."""
+    """UsageError where nothing can be written, before minutes are spent on measuring, or the plots' names are taken."""
     folder = next(folder for folder in path.absolute().parents if folder.exists())
     if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
         raise UsageError(f"{path}: can't be written; name a file in a folder of yours with --out")
+    if path.suffix.lower() != ".json":
+        raise UsageError(f"{path}: a record is JSON, with its plots beside it; name it {path.with_suffix('.json')}")
 
 
 def default_path(subjects: Sequence[Subject], device: str) -> Path:

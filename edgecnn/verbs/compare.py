@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,6 +77,8 @@ def compare(before: Path | str, after: Path | str, *, tolerance_percent: float =
     of them. Raises UnusableFile for what is no record, UsageError where records
     can't be compared.
     """
+    if not 0.0 <= tolerance_percent < math.inf:
+        raise UsageError(f"the tolerance is a number of percent, 0 or more, not {tolerance_percent}")
     first, last = _read(Path(before)), _read(Path(after))
     if type(first) is not type(last):
         raise UsageError(f"{before} and {after} can't be compared: one has times, the other counts instructions")

@@ -62,10 +62,28 @@ def test_without_a_name_it_is_the_newest_run(small_run: SmallRun) -> None:
         (("cifar10-ds", "--runtime", "tensorrt"), ("unknown runtime 'tensorrt'",)),
         (("cifar10-ds", "--out", "."), (".: can't be written; name a file",)),
         (("cifar10-ds", "--out", "/dev/null/x.json"), ("/dev/null/x.json: can't be written",)),
+        (("cifar10-ds", "--out", "r.png"), ("r.png: a record is JSON", "name it r.json")),
     ],
 )
 def test_what_makes_no_sense(arguments: tuple[str, ...], words: tuple[str, ...]) -> None:
     refused(edgecnn("bench", *arguments), 2, *words)
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("bench", "cifar10-ds", "--seconds"),
+        ("bench", "cifar10-ds", "--sustained"),
+        ("compare", "before.json", "after.json", "--tolerance"),
+        ("camera", "cifar10-ds", "--fps"),
+    ],
+)
+def test_numbers_are_finite(arguments: tuple[str, ...], value: str) -> None:
+    """nan is neither below a limit nor above it: a measurement never ended, and a gate let everything pass."""
+    left = edgecnn(*arguments, value)
+    assert left.code == 2
+    assert f"Invalid value for '{arguments[-1]}'" in left.err
 
 
 @pytest.mark.parametrize("threads", ["0", "1,x", "", "2000"])

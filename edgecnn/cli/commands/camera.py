@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
 
-from edgecnn.cli.options import SIZE, Voice, voice
+from edgecnn.cli.options import SIZE, Number, Place, Voice, voice
 
 ON = "--on"
 END = ";"
@@ -49,13 +48,13 @@ def split_actions(args: list[str]) -> tuple[list[str], tuple[tuple[str, ...], ..
 @click.option("--runtime", help="litert, onnxruntime or openvino (default: the first that reads the file).")
 @click.option("--threads", type=click.IntRange(1, 1024), help="For the model (default: all cores but one).")
 @click.option("--frame-size", type=SIZE, metavar="WIDTHxHEIGHT", help="To ask the camera for: 640x480.")
-@click.option("--fps", type=click.FloatRange(0.1, 1000), help="Frames a second to ask the camera for.")
+@click.option("--fps", type=Number(0.1, 1000), help="Frames a second to ask the camera for.")
 @click.option("--fast", is_flag=True, help="A video file: every frame, as fast as they go, not at its own pace.")
 @click.option("--loop/--once", default=None, help="A file or folder: from the start again (default: while watched).")
 @click.option(
     "--pace",
     "pictures_per_s",
-    type=click.FloatRange(0.01, 1000),
+    type=Number(0.01, 1000),
     default=2.0,
     show_default=True,
     help="Pictures/s of a folder that is watched (--view none takes none of that).",
@@ -64,7 +63,7 @@ def split_actions(args: list[str]) -> tuple[list[str], tuple[tuple[str, ...], ..
 @click.option(
     "--smooth",
     "half_life_s",
-    type=click.FloatRange(0, 60),
+    type=Number(0, 60),
     default=0.5,
     show_default=True,
     help="Half-life in s; 0: off.",
@@ -72,7 +71,7 @@ def split_actions(args: list[str]) -> tuple[list[str], tuple[tuple[str, ...], ..
 @click.option(
     "--unsure",
     "unsure_below",
-    type=click.FloatRange(0, 1),
+    type=Number(0, 1),
     help="'unsure' below this (default: fitted; 0: never); not for a folder's pictures.",
 )
 @click.option(
@@ -81,16 +80,16 @@ def split_actions(args: list[str]) -> tuple[list[str], tuple[tuple[str, ...], ..
 @click.option(
     "--cooldown",
     "cooldown_s",
-    type=click.FloatRange(0),
+    type=Number(0),
     default=10.0,
     show_default=True,
     help="Seconds between two runs of an --on.",
 )
-@click.option("--record", type=click.Path(path_type=Path, file_okay=False), help="Keep frames here, a folder a label.")
+@click.option("--record", type=Place(file_okay=False), help="Keep frames here, a folder a label.")
 @click.option(
     "--record-limit",
     "record_limit_mib",
-    type=click.FloatRange(1),
+    type=Number(1),
     default=1024.0,
     show_default=True,
     help="MiB of --record.",

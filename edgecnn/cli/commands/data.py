@@ -8,8 +8,6 @@ import click
 
 from edgecnn.cli.options import Voice, data_option, voice
 
-FOLDER = click.Path(path_type=Path)
-
 
 @click.group()
 def data() -> None:

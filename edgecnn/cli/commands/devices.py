@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from edgecnn.cli.options import WORDS, Voice, flattened, voice
+from edgecnn.cli.options import PLACE, WORDS, Voice, flattened, voice
 
 
 @click.group()
@@ -53,8 +53,8 @@ def devices_probe(name: str, voice: Voice) -> None:
 @click.argument("name")
 @click.option("--host", required=True, metavar="USER@ADDRESS", help="What you would write behind ssh.")
 @click.option("--port", type=click.IntRange(1, 65535), help="ssh's -p.")
-@click.option("--config", metavar="FILE", type=click.Path(path_type=Path), help="ssh's -F (default: ~/.ssh/config).")
-@click.option("--identity", metavar="FILE", type=click.Path(path_type=Path), help="ssh's -i, a private key.")
+@click.option("--config", metavar="FILE", type=PLACE, help="ssh's -F (default: ~/.ssh/config).")
+@click.option("--identity", metavar="FILE", type=PLACE, help="ssh's -i, a private key.")
 @click.option("--user", is_flag=True, help="For every working folder: into your configuration, not ./devices.")
 @click.option("--force", is_flag=True, help="Replace the profile where it exists.")
 @voice

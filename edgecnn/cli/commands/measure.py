@@ -6,24 +6,20 @@ from pathlib import Path
 
 import click
 
-from edgecnn.cli.options import SIZE, WHOLE, WORDS, Voice, flattened, voice
-
-FILE = click.Path(path_type=Path)
+from edgecnn.cli.options import PLACE, SIZE, WHOLE, WORDS, Number, Voice, flattened, voice
 
 
 @click.command()
 @click.argument("models", nargs=-1, metavar="[RUN|ARTIFACT|MODEL ...]")
 @click.option("--threads", type=WHOLE, multiple=True, help="One row for each: 1,2,4 (default: 1).")
 @click.option("--runtime", "runtimes", type=WORDS, multiple=True, help="Only in these (default: all that read a file).")
-@click.option(
-    "--seconds", type=click.FloatRange(min=0.1), default=5.0, show_default=True, help="For each row, at most."
-)
+@click.option("--seconds", type=Number(min=0.1), default=5.0, show_default=True, help="For each row, at most.")
 @click.option("--input-size", type=SIZE, help="For files that leave a picture's size open: 224, or HEIGHTxWIDTH.")
 @click.option("--device", metavar="NAME", help="Measure there, over SSH: a profile of `edgecnn devices list`.")
-@click.option("--out", type=FILE, help="The record's file (default: bench/DEVICE-TIME.json in the run, or here).")
+@click.option("--out", type=PLACE, help="The record's file (default: bench/DEVICE-TIME.json in the run, or here).")
 @click.option(
     "--sustained",
-    type=click.FloatRange(min=0.01),
+    type=Number(min=0.01),
     metavar="MIN",
     help="Afterwards run each alone for so many minutes: does it slow down as the device gets hot?",
 )
@@ -86,11 +82,11 @@ def bench(
 
 
 @click.command()
-@click.argument("before", metavar="BENCH.json", type=FILE)
-@click.argument("after", metavar="BENCH.json", type=FILE)
+@click.argument("before", metavar="BENCH.json", type=PLACE)
+@click.argument("after", metavar="BENCH.json", type=PLACE)
 @click.option(
     "--tolerance",
-    type=click.FloatRange(min=0),
+    type=Number(min=0),
     default=5.0,
     show_default=True,
     metavar="PERCENT",

@@ -10,6 +10,7 @@ import click
 
 from edgecnn.cli.options import (
     NUMBERS,
+    PLACE,
     SIZE,
     TARGETS,
     WORDS,
@@ -22,7 +23,6 @@ from edgecnn.cli.options import (
 )
 from edgecnn.errors import UsageError
 
-FOLDER = click.Path(path_type=Path)
 RESIZE = click.Choice(["crop", "letterbox", "stretch"])
 
 
@@ -75,7 +75,7 @@ def train(
 )
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first N pictures.")
 @click.option("--runtime", help="MODEL: litert, onnxruntime or openvino (default: the first that reads the file).")
-@click.option("--labels", type=FOLDER, help="MODEL: a file with a class name a line.")
+@click.option("--labels", type=PLACE, help="MODEL: a file with a class name a line.")
 @click.option("--label-offset", type=click.IntRange(min=0), help="MODEL: outputs before that of the first label.")
 @click.option("--mean", type=NUMBERS, help="MODEL: what it wants subtracted from pixels (0 to 1), by channel: R,G,B.")
 @click.option("--std", type=NUMBERS, help="MODEL: what it wants them divided by.")
@@ -154,8 +154,8 @@ def evaluate(
     help="Beside each file its map form, for camera --heatmap (default: the recipe's).",
 )
 @click.option("--map-size", type=SIZE, help="The map form for pictures of this size, too: 224, or HEIGHTxWIDTH.")
-@click.option("--out", type=FOLDER, help="The export's folder (default: in the run, or in exports/, by time).")
-@click.option("--calibration", type=FOLDER, help="MODEL.onnx: a folder of pictures that int8 is decided on.")
+@click.option("--out", type=PLACE, help="The export's folder (default: in the run, or in exports/, by time).")
+@click.option("--calibration", type=PLACE, help="MODEL.onnx: a folder of pictures that int8 is decided on.")
 @click.option("--mean", type=NUMBERS, help="MODEL.onnx: what it subtracts from pixels (0 to 1), by channel: R,G,B.")
 @click.option("--std", type=NUMBERS, help="MODEL.onnx: what it divides them by.")
 @click.option(
@@ -165,7 +165,7 @@ def evaluate(
     show_default=True,
     help="MODEL.onnx.",
 )
-@click.option("--labels", type=FOLDER, help="MODEL.onnx: a file with a class name a line.")
+@click.option("--labels", type=PLACE, help="MODEL.onnx: a file with a class name a line.")
 @click.option("--input-size", type=SIZE, help="MODEL.onnx that leaves it open: 224, or HEIGHTxWIDTH.")
 @data_option
 @voice
@@ -227,14 +227,12 @@ def export(
 
 @click.command()
 @click.argument("export", metavar="[RUN|EXPORT]", required=False)
-@click.option("--images", type=FOLDER, help="Other pictures: a folder, with a folder for each class if they are known.")
+@click.option("--images", type=PLACE, help="Other pictures: a folder, with a folder for each class if they are known.")
 @click.option("--device", metavar="NAME", help="There, over SSH, beside the same files here: a profile's name.")
 @click.option(
     "--sample",
     type=click.IntRange(min=1),
-    default=200,
-    show_default=True,
-    help="With --device: how many of the pictures.",
+    help="With --device: how many of the pictures (default: 200).",
 )
 @click.option(
     "--runtime", "runtimes", type=WORDS, multiple=True, help="With --device: only in these (default: its profile's)."
@@ -246,7 +244,7 @@ def verify(
     export: str | None,
     images: Path | None,
     device: str | None,
-    sample: int,
+    sample: int | None,
     runtimes: tuple[tuple[str, ...], ...],
     data_dir: Path | None,
     threads: int,
@@ -254,22 +252,23 @@ def verify(
 ) -> None:
     """Hold every exported file against fp32 and against each other, on the whole test split or on --images.
 
-    Where the pictures' classes are unknown, that is parity only. Writes certificate.json beside them; leaves with exit
-    code 7 when a limit is passed. With --device the files run over there, on the golden pictures and a sample, and are
-    held against the same files here: certificate-DEVICE.json.
+    Where the pictures' classes are unknown, that is parity only. Writes certificate.json beside them, or for --images
+    in place of a test split certificate-given.json; leaves with exit code 7 when a limit is passed. With --device the
+    files run over there, on the golden pictures and a sample, and are held against the same files here:
+    certificate-DEVICE.json.
     """
     from edgecnn.cli import show, show_models
     from edgecnn.verbs.folders import find_export
 
     folder = find_export(export)
     if device is not None:
-        from edgecnn.verbs.verify_device import verify_on_device
+        from edgecnn.verbs.verify_device import SAMPLE, verify_on_device
 
         found = verify_on_device(
             folder,
             device,
             images,
-            sample=sample,
+            sample=sample or SAMPLE,
             runtimes=flattened(runtimes),
             data_dir=data_dir,
             message=voice.message,
@@ -279,6 +278,8 @@ def verify(
         return
     if runtimes:
         raise UsageError("--runtime is for --device: here every file runs in its own engine")
+    if sample is not None:
+        raise UsageError("--sample is for --device: here all pictures are measured")
     from edgecnn.verbs.verify import verify as verb
 
     certificate = verb(folder, images, data_dir=data_dir, threads=threads, message=voice.message)
@@ -295,7 +296,7 @@ def _gate(folder: Path, failures: Sequence[str]) -> None:
 
 @click.command()
 @click.argument("model", metavar="ARTIFACT")
-@click.argument("images", nargs=-1, required=True, metavar="IMAGE|FOLDER ...", type=FOLDER)
+@click.argument("images", nargs=-1, required=True, metavar="IMAGE|FOLDER ...", type=PLACE)
 @click.option("--top", type=click.IntRange(min=1), default=5, show_default=True, help="How many labels.")
 @click.option("--runtime", help="litert, onnxruntime or openvino (default: the first that reads the file).")
 @threads_option

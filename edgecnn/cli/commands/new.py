@@ -6,16 +6,16 @@ from pathlib import Path
 
 import click
 
-from edgecnn.cli.options import Voice, voice
+from edgecnn.cli.options import PLACE, Voice, voice
 
 
 @click.command()
-@click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--out", metavar="NAME.yaml", type=click.Path(path_type=Path), help="The recipe (default: FOLDER.yaml).")
+@click.argument("folder", type=PLACE)
+@click.option("--out", metavar="NAME.yaml", type=PLACE, help="The recipe (default: FOLDER.yaml).")
 @click.option(
     "--background",
     metavar="DIR",
-    type=click.Path(path_type=Path),
+    type=PLACE,
     help="Pictures of none of the classes, learnt as the class 'background'.",
 )
 @click.option("--force", is_flag=True, help="Replace the recipe and its list where they exist.")
