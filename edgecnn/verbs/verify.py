@@ -35,6 +35,8 @@ from edgecnn.verbs.measured import Chosen, pictures_for
 from edgecnn.verbs.network import FLOAT_TOLERANCE, TOLERANCES
 
 CERTIFICATE = "certificate.json"
+GIVEN = "certificate-given.json"
+"""Of other pictures than the test split that there is: that one's certificate stays."""
 REFERENCE = "reference"
 LAYER_PICTURES = 8
 """Pictures on which every layer is run by itself."""
@@ -54,7 +56,8 @@ def verify(
     threads: int = 1,
     message: Callable[[str], None] = lambda text: None,
 ) -> Certificate:
-    """Measure an export and write its certificate beside it.
+    """Measure an export and write its certificate beside it: certificate.json, or where `images` are given in place of
+    a test split, certificate-given.json.
 
     The pictures are the test split's, or `images`: uint8 [N, H, W, C] with classes `labels` [N], or a folder of them in
     folders called as the classes. A network from elsewhere has none but those kept at export. Where classes are
@@ -69,7 +72,8 @@ def verify(
         message(f"note: {note}")
     checked = _Verification(folder, about, chosen, threads, message)
     certificate = checked.run()
-    path = certificate_path(folder)
+    own = about.data is None or chosen.split == "test"
+    path = certificate_path(folder, CERTIFICATE if own else GIVEN)
     write_json(path, certificate)
     message(f"certificate: {path}")
     return certificate

@@ -90,6 +90,34 @@ def test_faults_lie_where_the_grid_is_used(export: Path) -> None:
     assert all(len(np.unique(found)) >= 64 for found in values.values())
 
 
+def test_other_pictures_leave_the_test_split_s_certificate(export: Path) -> None:
+    """It is what `bench` takes a model's accuracy from."""
+    only(export, "tflite-int8")
+    before = (export / "certificate.json").read_bytes()
+    said: list[str] = []
+    pictures = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype(np.uint8)
+    verify(export, pictures, np.array([0, 1]), message=said.append)
+    assert (export / "certificate.json").read_bytes() == before
+    assert json.loads((export / "certificate-given.json").read_text())["n"] == 2
+    assert f"certificate: {export / 'certificate-given.json'}" in said
+
+
+def test_a_picture_that_hides_the_classes_is_named(
+    export: Path, sample_pictures: dict[str, Path], tmp_path: Path
+) -> None:
+    only(export, "tflite-int8")
+    for label, path in sample_pictures.items():
+        (tmp_path / label).mkdir()
+        shutil.copy(path, tmp_path / label)
+    assert verify(export, tmp_path).scope == "accuracy and parity"
+    shutil.copy(sample_pictures["cat"], tmp_path / "stray.png")
+    (tmp_path / "a.heic").touch()
+    certificate = verify(export, tmp_path)
+    assert certificate.scope == "parity only"
+    assert any("stray.png lies in no folder that is called as a class" in note for note in certificate.notes)
+    assert any("1 .heic: convert" in note for note in certificate.notes)
+
+
 def test_few_pictures_are_said_to_prove_little(export: Path) -> None:
     """0.95^59 = 0.05: were 5 % of all pictures different, 59 would show none of them one time in twenty."""
     only(export, "tflite-int8")
