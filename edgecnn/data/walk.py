@@ -28,9 +28,10 @@ def class_names(folder: Path) -> tuple[str, ...]:
     except OSError as error:
         raise UnusableFile(f"{folder}: can't be read ({error.strerror}); it holds a folder for each class") from error
     for name in names:
-        if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in name):
+        if name != name.strip() or any(unicodedata.category(letter) in ("Cc", "Cs") for letter in name):
             raise UnusableFile(
-                f"{folder}: its folder {name!a} is a class, whose name is a line of plain text; rename it"
+                f"{folder}: its folder {name!a} is a class, whose name is a line of plain text without blanks at its "
+                "ends; rename it"
             )
     return tuple(names)
 
@@ -81,6 +82,11 @@ def passed_over(folder: Path, others: Mapping[str, Counter[str]]) -> str:
     }
     named = ", ".join(f"{label} has {_kinds(of)}" for label, of in pictures.items() if of)
     return f"{said}; of these are pictures: {named}: convert them to JPEG or PNG" if named else said
+
+
+def holds_pictures(others: Counter[str]) -> bool:
+    """Whether files of other types are pictures all the same."""
+    return not OTHER_PICTURES.isdisjoint(others)
 
 
 def _kinds(found: Counter[str]) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgecnn.data.walk import find_pictures
+from edgecnn.data.walk import find_pictures, holds_pictures, passed_over
 from edgecnn.edge import artifact, pixels
 from edgecnn.edge.artifact import Prediction
 from edgecnn.edge.headers import SUFFIXES
@@ -42,25 +42,30 @@ def predict(
         raise UsageError("no picture was given")
     opened = artifact.load(find_artifact(model), runtime, threads)
     records = []
-    for path in _files(images):
-        try:
-            image = pixels.read(path)
-        except UnusableFile as error:
-            if unusable is None:
-                raise
-            unusable(error)
-            continue
-        records.append(PredictRecord(str(path), opened.predict(image, top)))
+    for given in map(Path, images):
+        for path in _files(given, unusable or _refuse):
+            try:
+                image = pixels.read(path)
+            except UnusableFile as error:
+                (unusable or _refuse)(error)
+                continue
+            records.append(PredictRecord(str(path), opened.predict(image, top)))
     return tuple(records)
 
 
-def _files(images: Sequence[Path | str]) -> Iterator[Path]:
-    """The files, in the order given; a folder's sorted. UnusableFile for a folder without pictures."""
-    for path in map(Path, images):
-        if not os.path.isdir(path):
-            yield path
-            continue
-        found, _ = find_pictures(path)
-        if not found:
-            raise UnusableFile(f"{path}: is a folder without pictures ({', '.join(SUFFIXES)})")
-        yield from found
+def _refuse(error: UnusableFile) -> None:
+    raise error
+
+
+def _files(given: Path, unusable: Callable[[UnusableFile], None]) -> list[Path]:
+    """The file, or those of a folder, sorted; `unusable` hears of a folder without any, or with others beside them."""
+    if not os.path.isdir(given):
+        return [given]
+    found, others = find_pictures(given)
+    said = passed_over(given, {str(given): others})
+    if not found:
+        kinds = ", ".join(SUFFIXES)
+        unusable(UnusableFile(f"{given}: is a folder without pictures ({kinds}){f'; {said}' if said else ''}"))
+    elif holds_pictures(others):
+        unusable(UnusableFile(said))
+    return found

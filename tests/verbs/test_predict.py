@@ -43,8 +43,22 @@ def test_one_that_is_broken_is_an_error_and_nothing_else() -> None:
     assert left.err == "error: nowhere.jpg: can't be read (No such file or directory)\n"
 
 
-def test_a_folder_without_pictures() -> None:
+def test_a_folder_without_pictures_costs_no_other_answer() -> None:
     Path("empty").mkdir()
     left = edgecnn("predict", "cifar10-ds", "empty")
     assert (left.code, left.out) == (3, "")
     assert "empty: is a folder without pictures (" in left.err
+    left = edgecnn("predict", "cifar10-ds", "empty", "photos", "--json")
+    assert left.code == 3
+    assert len(json.loads(left.out)) == 4
+    with pytest.raises(UnusableFile, match="empty: is a folder"):
+        predict("cifar10-ds", ["empty"])
+
+
+def test_pictures_of_another_kind_are_named() -> None:
+    for name in ("a.heic", "b.HEIC", "notes.txt"):
+        Path("photos/cat", name).touch()
+    left = edgecnn("predict", "cifar10-ds", "photos/cat", "--json")
+    assert left.code == 3
+    assert len(json.loads(left.out)) == 2
+    assert "passed over 3 files of other types (2 .heic, 1 .txt)" in left.err
