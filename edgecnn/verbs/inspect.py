@@ -14,8 +14,9 @@ from edgecnn.errors import UsageError
 from edgecnn.nn.arithmetic import Explanation
 from edgecnn.nn.memory import ActivationBytes
 from edgecnn.nn.table import LayerRow, explain, peak
-from edgecnn.packaged import find_recipe
+from edgecnn.packaged import find_model, find_recipe
 from edgecnn.recipe import Recipe, load_recipe
+from edgecnn.verbs.folders import EXPORT, find_artifact
 from edgecnn.verbs.pictures import data_spec
 from edgecnn.verbs.recipes import at, located, network_of
 from edgecnn.verbs.weights import with_pixels
@@ -46,18 +47,23 @@ class InspectRecord:
 def inspect(
     given: Path | str, *, data_dir: Path | None = None, runtime: str | None = None, layer: str | None = None
 ) -> InspectRecord | FileInspectRecord:
-    """The network of a recipe, a run, an artifact folder or a model file.
+    """The network of a recipe or a run; or a model file: itself, an artifact's, the first of an export or a packaged
+    model.
 
     runtime: the engine that says how it runs a model file; the first that reads it otherwise. layer: the one whose
     formulas are wanted. RecipeError, UsageError where layers don't fit or there is no such layer, UnusableFile.
     """
     path = Path(given)
+    if (path / EXPORT).is_file() or (not path.exists() and find_model(str(given)) is not None):
+        path = find_artifact(given)
     if (path / MANIFEST).is_file():
         path = path / read_manifest(path).model
     if path.suffix.lower() in SUFFIXES and not path.is_dir():
         if layer is not None:
             raise UsageError(f"{path}: --explain is for recipes and runs: give the one that the file was made from")
         return inspect_file(path, runtime)
+    if runtime is not None:
+        raise UsageError(f"{path}: --runtime is for model files: {path} is a recipe or a run, which no engine runs")
     is_run = runs.is_run(path)
     path = path / "resolved.yaml" if is_run else find_recipe(path)[0]
     loaded = located(load_recipe(path), path.parent)

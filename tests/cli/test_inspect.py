@@ -115,3 +115,17 @@ def test_a_wider_name_than_the_terminal_is_folded_not_lost() -> None:
     record = inspect(recipe("tiny_cifar"))
     assert isinstance(record, InspectRecord)
     assert len(printed(show_networks.inspected, record, 40)) > len(record.layers)
+
+
+def test_an_export_and_a_packaged_model_by_name(small_run: SmallRun) -> None:
+    """As predict, bench and eval take them: the first of their files."""
+    for given in ("cifar10-ds", small_run.export):
+        left = edgecnn("inspect", given)
+        assert left.code == 0, left.err
+        assert "model.tflite" in left.out
+
+
+def test_an_engine_is_for_model_files(small_run: SmallRun) -> None:
+    left = edgecnn("inspect", small_run.run, "--runtime", "litert")
+    assert left.code == 2
+    assert "--runtime is for model files" in left.err
