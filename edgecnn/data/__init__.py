@@ -27,13 +27,16 @@ def open_dataset(spec: DataSpec, data_dir: Path | None = None) -> Dataset:
     return ClassFolders(spec, data_dir) if spec.splits is None else ListedPictures(spec, data_dir)
 
 
-def open_measured(spec: DataSpec, data_dir: Path | None = None, named: str = "--data-source") -> Dataset:
+def open_measured(
+    spec: DataSpec, data_dir: Path | None = None, named: str = "--data-source", least: int = 1
+) -> Dataset:
     """As `open_dataset`, for pictures that nothing is learned from: class folders need no train/ beside them, and where
-    nobody split them all of them are the test split. `named` is where a person named the folder.
+    nobody split them all of them are the test split. `named` is where a person named the folder, `least` how many
+    classes train/ needs where there is one.
     """
     if spec.folder is None:
         return Registered(spec, data_dir)
     if spec.splits is not None:
         return ListedPictures(spec, data_dir)
     root = find(spec.folder, named, data_dir)
-    return ClassFolders(spec, data_dir) if is_split(root) else MeasuredFolders(spec, root)
+    return ClassFolders(spec, data_dir, least) if is_split(root) else MeasuredFolders(spec, root)

@@ -19,11 +19,11 @@ from edgecnn.errors import UnusableFile
 class ClassFolders(PictureFiles):
     """The `Dataset` of a folder. Files of other types are passed over, and counted in the notes."""
 
-    def __init__(self, spec: DataSpec, data_dir: Path | None) -> None:
-        """UnusableFile when there is no such folder, or it isn't laid out as class folders of two classes or more."""
+    def __init__(self, spec: DataSpec, data_dir: Path | None, least: int = 2) -> None:
+        """UnusableFile when there is no such folder, or it isn't laid out as folders of `least` classes or more."""
         root = find(spec.folder or "", "data.folder", data_dir)
         beside = set(os.listdir(root))
-        super().__init__(spec, root, _labels(root, beside), beside, str(root.resolve()))
+        super().__init__(spec, root, _labels(root, beside, least), beside, str(root.resolve()))
 
     def _missing(self, split: str) -> str:
         return f"{self.root} has no {split}/ folder: put pictures of each class into {split}/<class>/"
@@ -64,7 +64,7 @@ class ClassFolders(PictureFiles):
             self._notes[part] = others
 
 
-def _labels(root: Path, beside: set[str]) -> tuple[str, ...]:
+def _labels(root: Path, beside: set[str], least: int) -> tuple[str, ...]:
     """The classes: the folders in train/, sorted."""
     if "train" not in beside:
         what = "is empty" if not beside else "has no train/ folder"
@@ -73,7 +73,7 @@ def _labels(root: Path, beside: set[str]) -> tuple[str, ...]:
             "where they lie in <class>/, `edgecnn new FOLDER` splits them"
         )
     labels = class_names(root / "train")
-    if len(labels) < 2:
+    if len(labels) < least:
         found = f"only '{labels[0]}'" if labels else "none"
         raise UnusableFile(f"{root / 'train'} needs at least two classes, a folder each; found {found}")
     return labels

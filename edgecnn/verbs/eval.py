@@ -68,9 +68,11 @@ class _Which:
         return open_measured(spec, self.data_dir)
 
     def limited(self, dataset: Dataset) -> Pictures:
-        """The first of the split."""
+        """The split, or so many of it, evenly: class folders are listed class by class."""
         pictures = dataset.load(self.split)
-        return pictures if self.limit is None else pictures.take(np.arange(min(self.limit, len(pictures))))
+        if self.limit is None or self.limit >= len(pictures):
+            return pictures
+        return pictures.take(np.arange(self.limit) * len(pictures) // self.limit)
 
     def pictures(self, dataset: Dataset, labels: tuple[str, ...]) -> Pictures:
         """Likewise, with the classes' places in the model's `labels`; UsageError where one is not there.

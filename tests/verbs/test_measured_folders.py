@@ -126,3 +126,16 @@ def test_what_is_broken_or_missing_is_said(made: SmallRun, model: Path, tmp_path
     assert f"has no pictures of {LABELS[2]}: they are not measured" in said
     assert f"{LABELS[2]} has 1 .heic: convert them" in said
     assert f"1 of 16 test pictures can't be used and are left out: {LABELS[0]}/000.png: the file is empty" in said
+
+
+def test_a_limit_takes_of_every_class(made: SmallRun, model: Path) -> None:
+    """Class folders are listed class by class: the first six would be of one."""
+    record = evaluate(model, data_source=str(made.data), limit=6)
+    assert [sum(row) for row in record.confusion] == [2, 2, 2]
+    assert evaluate(model, data_source=str(made.data), limit=1000).n == 24
+
+
+def test_one_class_beside_train(made: SmallRun, model: Path, tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        shutil.copytree(made.data / "test" / LABELS[1], tmp_path / split / LABELS[1])
+    assert evaluate(model, data_source=str(tmp_path)).n == 8
