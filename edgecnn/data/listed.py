@@ -17,7 +17,7 @@ import numpy as np
 
 from edgecnn.data.files import Files, PictureFiles, find
 from edgecnn.data.pictures import SPLITS, DataSpec
-from edgecnn.data.walk import find_pictures
+from edgecnn.data.walk import class_names, find_pictures
 from edgecnn.errors import UnusableFile, nearest, plural
 from edgecnn.storage import write_whole
 
@@ -83,12 +83,13 @@ class ListedPictures(PictureFiles):
     def _note_unlisted(self) -> None:
         """Count what lies in the folders and not in the list; nothing is opened."""
         listed = {self._roots.get(row.label, self.root) / row.path for row in self._rows}
-        found = {path for folder in (self.root, *self._roots.values()) for path in find_pictures(folder)[0]}
+        classes = [self.root / name for name in class_names(self.root)]
+        found = {path for folder in (*classes, *self._roots.values()) for path in find_pictures(folder)[0]}
         unlisted = len(found - listed)
         if unlisted:
             self._notes["unlisted"] = (
                 f"{self.root}: passed over {plural(unlisted, 'picture')} that {self._splits} doesn't list; "
-                "`edgecnn new` with --force lists all but the broken ones"
+                "where some are new, `edgecnn new` with --force lists all but the broken ones"
             )
 
 

@@ -58,7 +58,9 @@ def read_unsplit(root: Path, background: Path | None = None) -> Unsplit:
             "train/<class>/, or all of it into <class>/ and let it be split"
         )
     files, of_other_types = read_classes({label: classes[label] for label in labels}, labels)
-    others = passed_over(root, of_other_types)
+    elsewhere = {BACKGROUND: of_other_types.pop(BACKGROUND)} if background is not None else {}
+    said = (passed_over(root, of_other_types), passed_over(background or root, elsewhere))
+    others = "; ".join(filter(None, said))
     _check(root, files, labels, others)
     notes = [others] if others else []
     loose = sum(path.suffix.lower() in SUFFIXES for path in root.iterdir() if path.is_file())

@@ -21,7 +21,7 @@ from edgecnn.data.places import download_dir
 from edgecnn.data.registered import locate
 from edgecnn.data.sources import Source, find_source, sources
 from edgecnn.edge import pixels
-from edgecnn.errors import UnusableFile
+from edgecnn.errors import UnusableFile, UsageError
 from edgecnn.packaged import find_recipe
 from edgecnn.recipe import load_recipe
 from edgecnn.verbs.pictures import data_spec
@@ -115,11 +115,11 @@ def _whole(source: Source, folder: Path) -> bool:
 def check(spec: DataSpec, data_dir: Path | None = None) -> DataCheck:
     """Count the pictures of each split and class, read every one, and look for near-duplicates between the splits.
 
-    Broken pictures are in the record; UnusableFile is for what makes the whole unusable: no folder, one class only.
+    Broken pictures are in the record; UnusableFile is for what makes the whole unusable: no folder, no class.
     Validation pictures are those that training with the spec's `val_fraction` holds out. Where nobody split a folder,
     all of its pictures are one split, "all".
     """
-    dataset = open_measured(spec, data_dir, named="the folder's name")
+    dataset = open_measured(spec, data_dir, named="the folder's name", least=2)
     if isinstance(dataset, PictureFiles):
         return _check_files(dataset)
     counts, thumbnails = [], {}
@@ -137,8 +137,11 @@ def _check_files(dataset: PictureFiles) -> DataCheck:
     broken: list[Broken] = []
     thumbnails: dict[str, Pictures] = {}
     files = {split: dataset.files(split) for split in SPLITS if dataset.has(split)}
+    notes: tuple[str, ...] = ()
     if isinstance(dataset, MeasuredFolders) and not dataset.split:
         files = {ALL: files["test"]}
+    if len(dataset.labels) == 1:
+        notes = (f"{dataset.root} has one class only, '{dataset.labels[0]}': training needs two",)
     for split, found in files.items():
         counts.append(_count(split, found.classes.tolist(), dataset.labels))
         if split == "test" and "val" in files and found.paths == files["val"].paths:
@@ -146,7 +149,8 @@ def _check_files(dataset: PictureFiles) -> DataCheck:
         thumbnails[split], unusable = _read(found)
         broken += unusable
     doubled = near_duplicates(thumbnails, dataset.labels)
-    return DataCheck(str(dataset.root), dataset.labels, tuple(counts), tuple(broken), doubled, _notes(dataset.notes))
+    notes = _notes((*dataset.notes, *notes))
+    return DataCheck(str(dataset.root), dataset.labels, tuple(counts), tuple(broken), doubled, notes)
 
 
 def _read(files: Files) -> tuple[Pictures, tuple[Broken, ...]]:
@@ -173,7 +177,12 @@ def _count(split: str, classes: list[int], labels: tuple[str, ...]) -> SplitCoun
 
 
 def spec_of(source: str) -> DataSpec:
-    """What `data check` looks at: a recipe's pictures, a registered source, or else a folder of class folders."""
+    """What `data check` looks at: a recipe's pictures, a registered source, or else a folder of class folders.
+
+    UsageError for an empty name.
+    """
+    if not source:
+        raise UsageError("an empty name is no folder; for the working folder write .")
     if source.endswith((".yaml", ".yml")):
         path, _ = find_recipe(Path(source))
         return data_spec(located(load_recipe(path), path.parent))

@@ -107,9 +107,16 @@ def test_unlisted_pictures_are_passed_over_and_counted(tmp_path: Path) -> None:
     dataset = opened(splits)
     assert fingerprint(dataset.load("train")) == before
     (note,) = dataset.notes
-    assert note.startswith(
-        f"{tmp_path / 'photos'}: passed over 3 pictures that {splits} doesn't list; `edgecnn new` with --force"
-    )
+    assert note.startswith(f"{tmp_path / 'photos'}: passed over 3 pictures that {splits} doesn't list; where some are")
+
+
+def test_pictures_in_no_class_are_not_unlisted(tmp_path: Path) -> None:
+    """`new` would not list them either."""
+    splits = listed(tmp_path)
+    write(tmp_path / "photos/loose.png", real("cat")[50])
+    dataset = opened(splits)
+    dataset.load("train")
+    assert dataset.notes == ()
 
 
 def test_files_that_are_gone_are_like_broken_ones(tmp_path: Path) -> None:

@@ -110,11 +110,11 @@ def test_hidden_files_and_folders_are_passed_over(tmp_path: Path) -> None:
     assert read_unsplit(tmp_path).files.names == ("cat/000.png", "ship/000.png")
 
 
-@pytest.mark.parametrize("name", ["new\nclass", "\x1b[31mred", os.fsdecode(b"caf\xe9")])
+@pytest.mark.parametrize("name", ["new\nclass", "cat ", " cat", "\x1b[31mred", os.fsdecode(b"caf\xe9")])
 def test_a_name_that_no_class_can_have(name: str, tmp_path: Path) -> None:
     """It would be found out when the training is over."""
     (photos(tmp_path, 1, ("cat", "ship")) / "cat").rename(tmp_path / name)
-    with pytest.raises(UnusableFile, match="a line of plain text; rename it"):
+    with pytest.raises(UnusableFile, match="a line of plain text without blanks at its ends; rename it"):
         read_unsplit(tmp_path)
 
 

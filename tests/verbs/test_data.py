@@ -202,6 +202,29 @@ def test_a_recipe_says_which_pictures_and_what_becomes_of_broken_ones() -> None:
         Recipe.model_validate({"name": "a", "data": {"folder": "a", "background": "b"}, "model": model})
 
 
+def test_check_of_one_class(tmp_path: Path) -> None:
+    pictures_of(tmp_path, 2, 0)
+    shutil.rmtree(tmp_path / "dog")
+    record = data.check(DataSpec(None, str(tmp_path), 0.1, 32, 32, "crop"))
+    assert record.notes == (f"{tmp_path} has one class only, 'cat': training needs two",)
+
+
+def test_an_empty_name_is_not_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shell's variable that nobody set."""
+    monkeypatch.chdir(tmp_path)
+    pictures_of(tmp_path, 2, 0)
+    for arguments in (
+        ("data", "check", ""),
+        ("predict", "cifar10-ds", ""),
+        ("verify", "cifar10-ds", "--images", ""),
+        ("new", ""),
+        ("new", ".", "--out", ""),
+    ):
+        left = command(*arguments)
+        assert left.code == 2, arguments
+        assert "an empty name is no" in left.err
+
+
 def test_check_of_what_is_unusable_as_a_whole(tmp_path: Path) -> None:
     (tmp_path / "train/cat").mkdir(parents=True)
     with pytest.raises(UnusableFile, match="needs at least two classes"):
