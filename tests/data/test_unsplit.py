@@ -118,6 +118,16 @@ def test_a_name_that_no_class_can_have(name: str, tmp_path: Path) -> None:
         read_unsplit(tmp_path)
 
 
+def test_what_is_passed_over_is_said_of_the_folder_it_lies_in(tmp_path: Path) -> None:
+    root, elsewhere = photos(tmp_path / "photos", 1, ("cat", "ship")), photos(tmp_path / "others", 1, ("truck",))
+    (elsewhere / "a.heic").touch()
+    (root / "cat/notes.txt").touch()
+    assert read_unsplit(root, elsewhere).notes == (
+        f"{root}: passed over 1 file of other types (1 .txt); {elsewhere}: passed over 1 file of other types (1 .heic); "
+        "of these are pictures: background has 1 .heic: convert them to JPEG or PNG",
+    )
+
+
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(photos(tmp_path, 1, ("cat", "ship")) / "cat/pipe.jpg")
     assert read_unsplit(tmp_path).files.names == ("cat/000.png", "ship/000.png")

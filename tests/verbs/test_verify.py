@@ -18,6 +18,7 @@ from edgecnn.graph.reference import Reference
 from edgecnn.packaged import find_model
 from edgecnn.verbs.verify import verify
 from tests.verbs.plant import PLANTERS
+from tests.verbs.small_runs import edgecnn
 
 LAYERS = {
     "weight scale doubled": "block4_pointwise",
@@ -116,6 +117,13 @@ def test_a_picture_that_hides_the_classes_is_named(
     assert certificate.scope == "parity only"
     assert any("stray.png lies in no folder that is called as a class" in note for note in certificate.notes)
     assert any("1 .heic: convert" in note for note in certificate.notes)
+
+
+def test_what_is_for_devices_is_refused_here(export: Path) -> None:
+    for flag, value in (("--sample", "5"), ("--runtime", "litert")):
+        left = edgecnn("verify", export, flag, value)
+        assert left.code == 2
+        assert f"{flag} is for --device" in left.err
 
 
 def test_few_pictures_are_said_to_prove_little(export: Path) -> None:

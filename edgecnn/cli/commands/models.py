@@ -73,7 +73,7 @@ def train(
     metavar="SOURCE|FOLDER",
     help="Other pictures than the model's own; a folder: <class>/*, or test/<class>/*.",
 )
-@click.option("--limit", type=click.IntRange(min=1), help="Only the first N pictures.")
+@click.option("--limit", type=click.IntRange(min=1), help="Only N of the pictures, taken evenly.")
 @click.option("--runtime", help="MODEL: litert, onnxruntime or openvino (default: the first that reads the file).")
 @click.option("--labels", type=PLACE, help="MODEL: a file with a class name a line.")
 @click.option("--label-offset", type=click.IntRange(min=0), help="MODEL: outputs before that of the first label.")
