@@ -123,8 +123,8 @@ def test_what_is_passed_over_is_said_of_the_folder_it_lies_in(tmp_path: Path) ->
     (elsewhere / "a.heic").touch()
     (root / "cat/notes.txt").touch()
     assert read_unsplit(root, elsewhere).notes == (
-        f"{root}: passed over 1 file of other types (1 .txt); {elsewhere}: passed over 1 file of other types (1 .heic); "
-        "of these are pictures: background has 1 .heic: convert them to JPEG or PNG",
+        f"{root}: passed over 1 file of other types (1 .txt); {elsewhere}: passed over 1 file of other types "
+        "(1 .heic); of these are pictures: background has 1 .heic: convert them to JPEG or PNG",
     )
 
 
