@@ -586,9 +586,8 @@ def test_divergence_in_the_first_epoch(finished: SmallRun) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGTERM, 143), pytest.param(signal.SIGINT, 130, marks=pytest.mark.long)]
-)
+@pytest.mark.long
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_training_that_is_stopped(finished: SmallRun, number: signal.Signals, code: int) -> None:
     """Three times, at moments that differ; each time the run goes on from what is there."""
     recipe(Path("small.yaml"), finished.data)

@@ -94,7 +94,8 @@ def check(net: Drawn, tally: Tally) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("part", [0, *(pytest.param(part, marks=pytest.mark.long) for part in range(1, PARTS))])
+@pytest.mark.long
+@pytest.mark.parametrize("part", range(PARTS))
 def test_drawn_networks(part: int, capsys: pytest.CaptureFixture[str]) -> None:
     tally = Tally()
 

@@ -66,6 +66,7 @@ def test_once_and_again(link: Connection, empty_device: Loopback, index: Path) -
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_an_engine_that_does_not_load_is_told_and_made_anew(
     link: Connection, empty_device: Loopback, index: Path, tmp_path: Path
 ) -> None:

@@ -105,6 +105,7 @@ def test_it_measures_and_answers_with_numpy_and_one_runtime(python: Path, packed
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_another_runtime_is_missing_and_says_so(packed: Path, tmp_path: Path) -> None:
     bare = make_environment(tmp_path / "bare", "numpy", python=EDGES[0])
     (line, _) = ask(bare, packed, "bench", {"do": "load_engine", "runtime": "litert"})

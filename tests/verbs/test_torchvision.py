@@ -40,7 +40,8 @@ def images() -> np.ndarray:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("net", EACH_NET)
+@pytest.mark.long
+@pytest.mark.parametrize("net", NETS)
 def test_six_files_of_a_module(net: str, images: np.ndarray, tmp_path: Path) -> None:
     torch.set_num_threads(1)
     held = np.arange(len(images)) % (len(images) // TESTED) == 0

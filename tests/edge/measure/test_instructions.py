@@ -149,15 +149,9 @@ def test_counts_of_fresh_processes_repeat_and_another_model_or_processor_moves_t
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("runtime", "precision"),
-    [
-        ("litert", "int8"),
-        pytest.param("litert", "fp32", marks=pytest.mark.long),
-        pytest.param("onnxruntime", "int8", marks=pytest.mark.long),
-        pytest.param("onnxruntime", "fp32", marks=pytest.mark.long),
-    ],
-)
+@pytest.mark.long
+@pytest.mark.parametrize("precision", ["int8", "fp32"])
+@pytest.mark.parametrize("runtime", RUNTIMES)
 def test_twice_the_channels_of_a_layer_count_as_its_macs(
     runtime: str, precision: str, pi: VirtualPi, tmp_path: Path
 ) -> None:
