@@ -113,6 +113,8 @@ def evaluate(
     classes must be the model's, or some of them. Where nobody split the folder, all of it is measured. `options` are
     for model files. Raises UnusableFile, UsageError.
     """
+    if data_source == "":
+        raise UsageError("--data-source: an empty name is no folder; for the working folder write .")
     options = options or FileOptions()
     which = _Which(split, data_source, limit, data_dir)
     if model is not None and is_model_file(Path(model)):

@@ -89,6 +89,13 @@ def test_no_such_folder(made: SmallRun) -> None:
     assert "correct --data-source" in said.err
 
 
+def test_an_empty_name_is_not_the_model_s_own_pictures(made: SmallRun, model: Path) -> None:
+    """A shell's variable that nobody set."""
+    said = edgecnn("eval", model, "--data-source", "")
+    assert (said.code, said.out) == (2, "")
+    assert "an empty name is no folder" in said.err
+
+
 def test_from_the_command_line(made: SmallRun) -> None:
     said = edgecnn("eval", made.export / "onnx-int8", "--data-source", made.data / "test", "--json")
     assert said.code == 0
