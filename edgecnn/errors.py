@@ -19,7 +19,7 @@ A message says what happened, where, and what to do, in one sentence.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -123,6 +123,11 @@ def nearest(word: str, known: Iterable[str]) -> str:
 def plural(number: int, word: str) -> str:
     """A number with what it counts: "1 picture", "1,200 pictures"."""
     return f"{number:,} {word}{'' if number == 1 else 's'}"
+
+
+def first_few(names: Sequence[str], count: int = 4) -> str:
+    """The first of some names, and whether there are more: "cat, dog, eel, fox ..."."""
+    return ", ".join(names[:count]) + (" ..." if len(names) > count else "")
 
 
 def reason(error: Exception) -> str:

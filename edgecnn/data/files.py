@@ -104,6 +104,16 @@ class PictureFiles(ABC):
     def _no_test(self) -> str:
         """A sentence saying that val is measured as the test split too."""
 
+    def _note_gaps(self, part: str, folder: Path, classes: Collection[int], others: str) -> None:
+        """Note the classes that a part has no pictures of, and what is said of files of other types."""
+        empty = [label for number, label in enumerate(self.labels) if number not in classes]
+        if empty:
+            self._notes[f"{part} empty"] = (
+                f"{folder} has no pictures of {', '.join(empty)}: they are not measured there"
+            )
+        if others:
+            self._notes[part] = others
+
     @property
     def notes(self) -> tuple[str, ...]:
         """The layout where it is not plain; of the splits loaded so far, what was passed over or left out, and the file

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -45,23 +45,18 @@ class ClassFolders(PictureFiles):
                 "a class is learnt from train/, so add it there or remove it here"
             )
         files, others = read_classes({label: folder / label for label in found}, self.labels, f"{part}/")
-        self._check(part, files.classes.tolist(), passed_over(folder, others))
+        self._check(part, set(files.classes.tolist()), passed_over(folder, others))
         return files
 
-    def _check(self, part: str, classes: Sequence[int], others: str) -> None:
+    def _check(self, part: str, classes: Collection[int], others: str) -> None:
         """UnusableFile where train has none of a class, or another part none at all; notes of what else is missing."""
         folder, also = self.root / part, f"; {others}" if others else ""
         if not classes:
             raise UnusableFile(f"{folder} has no pictures ({', '.join(SUFFIXES)}){also}")
-        empty = [label for number, label in enumerate(self.labels) if number not in set(classes)]
+        empty = [label for number, label in enumerate(self.labels) if number not in classes]
         if empty and part == "train":
             raise UnusableFile(f"{folder} has no pictures of {', '.join(empty)} ({', '.join(SUFFIXES)}){also}")
-        if empty:
-            self._notes[f"{part} empty"] = (
-                f"{folder} has no pictures of {', '.join(empty)}: they are not measured there"
-            )
-        if others:
-            self._notes[part] = others
+        self._note_gaps(part, folder, classes, others)
 
 
 def _labels(root: Path, beside: set[str], least: int) -> tuple[str, ...]:
@@ -75,7 +70,8 @@ def _labels(root: Path, beside: set[str], least: int) -> tuple[str, ...]:
     labels = class_names(root / "train")
     if len(labels) < least:
         found = f"only '{labels[0]}'" if labels else "none"
-        raise UnusableFile(f"{root / 'train'} needs at least two classes, a folder each; found {found}")
+        needed = "two classes" if least == 2 else "one class"
+        raise UnusableFile(f"{root / 'train'} needs at least {needed}, a folder each; found {found}")
     return labels
 
 

@@ -48,11 +48,7 @@ class MeasuredFolders(PictureFiles):
         said = passed_over(folder, others)
         if not len(files):
             raise UnusableFile(_nothing(folder) + (f"; {said}" if said else ""))
-        empty = [label for number, label in enumerate(self.labels) if number not in set(files.classes.tolist())]
-        if empty:
-            self._notes[f"{part} empty"] = f"{folder} has no pictures of {', '.join(empty)}: they are not measured"
-        if said:
-            self._notes[part] = said
+        self._note_gaps(part, folder, set(files.classes.tolist()), said)
         return files
 
 

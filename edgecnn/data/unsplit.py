@@ -12,7 +12,7 @@ from edgecnn.data.listed import BACKGROUND
 from edgecnn.data.pictures import SPLITS
 from edgecnn.data.walk import class_names, passed_over
 from edgecnn.edge.headers import SUFFIXES
-from edgecnn.errors import UnusableFile, UsageError, plural
+from edgecnn.errors import UnusableFile, UsageError, first_few, plural
 
 OTHER_WORDS = ("training", "validation", "valid", "testing")
 """What others call their splits: no classes, though they lie where classes do."""
@@ -97,12 +97,12 @@ def _check(root: Path, files: Files, labels: Sequence[str], others: str) -> None
         )
     if len(labels) < 2:
         inside = class_names(root / labels[0]) if (root / labels[0]).is_dir() else ()
-        deeper = f"; or, if {_few(inside)} are the classes: `edgecnn new {root / labels[0]}`" if len(inside) > 1 else ""
+        deeper = (
+            f"; or, if {first_few(inside, 3)} are the classes: `edgecnn new {root / labels[0]}`"
+            if len(inside) > 1
+            else ""
+        )
         raise UnusableFile(
             f"{root} has one class only, '{labels[0]}': put the pictures of each class into a folder of their "
             f"own, and those that show none into one called '{BACKGROUND}'{deeper}"
         )
-
-
-def _few(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + (" ..." if len(names) > 3 else "")

@@ -14,7 +14,7 @@ from edgecnn.data import Dataset, DataSpec, Pictures, open_dataset, open_measure
 from edgecnn.data.pictures import blank
 from edgecnn.data.sources import sources
 from edgecnn.edge import artifact
-from edgecnn.errors import UnusableFile, UsageError
+from edgecnn.errors import UnusableFile, UsageError, first_few
 from edgecnn.metrics import Array, confusion, ece, nll, softmax, top1, topk
 from edgecnn.run import Run
 from edgecnn.verbs.folders import find_artifact, find_run, read_export
@@ -82,15 +82,15 @@ class _Which:
         gone = [] if self.source else [label for label in labels if label not in dataset.labels]
         unknown = [label for label in dataset.labels if label not in labels]
         if gone:
-            instead = f" but {_few(unknown)}" if unknown else ""
+            instead = f" but {first_few(unknown)}" if unknown else ""
             raise UsageError(
-                f"the model's own pictures have no {_few(gone)} any more{instead}: bring back the folders as they were "
-                "named, or name other pictures with --data-source"
+                f"the model's own pictures have no {first_few(gone)} any more{instead}: bring back the folders as they "
+                "were named, or name other pictures with --data-source"
             )
         if unknown:
             raise UsageError(
-                f"the pictures are of {_few(unknown)}, and the model's are {_few(labels)}: leave out or rename the "
-                "pictures' folders that are none of these"
+                f"the pictures are of {first_few(unknown)}, and the model's are {first_few(labels)}: leave out or "
+                "rename the pictures' folders that are none of these"
             )
         pictures = self.limited(dataset)
         places = np.array([labels.index(label) for label in dataset.labels], np.int64)
@@ -190,10 +190,6 @@ def _own_spec(folder: Path) -> DataSpec:
             f"{folder}: does not say which pictures it was made for; name some with --data-source"
         ) from cause
     return data
-
-
-def _few(labels: Sequence[str]) -> str:
-    return ", ".join(labels[:4]) + (" ..." if len(labels) > 4 else "")
 
 
 def _calibrated(record: EvalRecord, logits: Array, pictures: Pictures) -> EvalRecord:
