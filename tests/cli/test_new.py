@@ -53,6 +53,13 @@ def test_json_and_quiet() -> None:
     assert made["next"][0] == "edgecnn train 'a b.yaml'"
 
 
+def test_a_folder_is_no_recipe() -> None:
+    photos(Path("photos"), 10)
+    left = edgecnn("train", "photos")
+    assert left.code == 3
+    assert "photos: is a folder, neither a recipe nor a run; `edgecnn new photos` writes a recipe" in left.err
+
+
 def test_exit_codes() -> None:
     assert edgecnn("new", "nowhere").code == 3
     photos(Path("photos"), 10)

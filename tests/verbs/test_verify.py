@@ -119,6 +119,13 @@ def test_a_picture_that_hides_the_classes_is_named(
     assert any("1 .heic: convert" in note for note in certificate.notes)
 
 
+def test_one_file_has_no_table_of_pairs(export: Path) -> None:
+    only(export, "tflite-int8")
+    assert "int8 against int8" not in edgecnn("verify", export).out
+    only(export, "tflite-int8", "onnx-int8")
+    assert "int8 against int8" in edgecnn("verify", export).out
+
+
 def test_what_is_for_devices_is_refused_here(export: Path) -> None:
     for flag, value in (("--sample", "5"), ("--runtime", "litert")):
         left = edgecnn("verify", export, flag, value)
